@@ -1,0 +1,65 @@
+# Everything starts here. The only things a machine needs are Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# The folder is part of the stamp: a moved checkout rebuilds its environment.
+HERE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/installed-$(HERE)
+DEV := $(VENV)/installed-dev-$(HERE)
+BENCH := $(VENV)/installed-bench-$(HERE)
+
+.PHONY: demo up test check format unit bench chaos lock clean
+
+demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
+	@$(RUN) -m workers demo $(ARGS)
+
+up: $(STAMP)          ## everything at once; Ctrl-C stops all
+	@$(RUN) -m workers up $(ARGS)
+
+test: $(DEV)          ## unit, integration and end-to-end tests
+	@$(RUN) -m pytest $(ARGS)
+
+check: $(DEV)         ## format, lint, types, import contracts, unit tests
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@$(RUN) -c "from importlinter.cli import lint_imports_command as run; run()"
+	@$(RUN) -m pytest -q tests/unit
+
+format: $(DEV)
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+bench: $(BENCH)       ## speed against peers, printed as ratios; losses first
+	@$(RUN) -m tests.benchmarks $(ARGS)
+
+lock:                 ## rewrite the three lock files (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --group install -o requirements.lock pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -c requirements.lock --group install --group dev -o requirements-dev.lock pyproject.toml
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -c requirements-dev.lock --group install --group dev --group bench -o requirements-bench.lock \
+	  pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements.lock | $(VENV)/bin/python
+	@echo "installing locked dependencies into $(VENV) ..."
+	@$(RUN) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(STAMP)
+	@$(RUN) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BENCH): requirements-bench.lock $(DEV)
+	@$(RUN) -m pip install -q --disable-pip-version-check --require-hashes \
+	  -r requirements-bench.lock
+	@touch $@
