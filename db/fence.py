@@ -1,0 +1,50 @@
+"""The connections of one attempt of one job: what it writes stands only while it holds the job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from db import jobs
+from db.pool import Connection, Pool
+
+
+class LeaseLost(Exception):  # noqa: N818 - an outcome, not a fault
+    """Another process holds the job now: nothing of this attempt may be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Reading is free; each writing transaction first locks the job's row for this attempt."""
+
+    pool: Pool
+    job_id: int
+    attempt: int
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that stores nothing."""
+        with self.pool.connection() as conn:
+            conn.read_only = True
+            try:
+                yield conn
+            finally:
+                conn.rollback()
+                conn.read_only = None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits at its end. Raises LeaseLost, and then stores nothing."""
+        with self.pool.connection() as conn:
+            if not jobs.hold(conn, job_id=self.job_id, attempt=self.attempt):
+                raise LeaseLost(f"job {self.job_id}, attempt {self.attempt}")
+            yield conn
+
+    def report(self, progress: dict[str, Any]) -> None:
+        """Show `progress` on the job's row; silently nothing when the lease is lost."""
+        with self.pool.connection() as conn:
+            jobs.report_progress(
+                conn, job_id=self.job_id, attempt=self.attempt, progress=Jsonb(progress)
+            )

@@ -1,0 +1,249 @@
+"""Statements about jobs; see jobs.sql. No function commits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from db.pool import Connection
+from db.statements import load
+
+SQL = load("jobs")
+
+ERRORS_KEPT = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What Redis carries of a job: enough to claim it once."""
+
+    job_id: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job as its worker gets it; `attempt` is the fence for all it writes."""
+
+    id: int
+    kind: str
+    queue: str
+    tenant: UUID | None
+    args: dict[str, Any]
+    attempt: int
+    max_attempts: int
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How an attempt ended. `error` is {attempt, error, trace}; the database adds `at`."""
+
+    job_id: int
+    attempt: int
+    state: str
+    delay_s: float = 0.0
+    error: dict[str, Any] | None = None
+    spared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of worker.jobs."""
+
+    id: int
+    kind: str
+    queue: str
+    tenant: UUID | None
+    priority: int
+    state: str
+    args: dict[str, Any]
+    unique_key: str | None
+    run_at: datetime
+    attempt: int
+    max_attempts: int
+    progress: dict[str, Any] | None
+    errors: list[dict[str, Any]]
+    worker_id: UUID | None
+    created_at: datetime
+    dispatched_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def enqueue(
+    conn: Connection,
+    kind: str,
+    args: dict[str, Any],
+    *,
+    tenant: UUID | None = None,
+    unique_key: str | None = None,
+    run_at: datetime | None = None,
+    priority: int = 0,
+    on_conflict: str = "keep",
+) -> int:
+    """Insert a job, or find its unfinished twin of the same kind and unique_key; its id."""
+    row = conn.execute(
+        SQL.enqueue,
+        {
+            "kind": kind,
+            "args": Jsonb(args),
+            "tenant": tenant,
+            "unique_key": unique_key,
+            "run_at": run_at,
+            "priority": priority,
+            "on_conflict": on_conflict,
+        },
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def list_kinds(conn: Connection) -> list[dict[str, Any]]:
+    return conn.cursor(row_factory=dict_row).execute(SQL.list_kinds).fetchall()
+
+
+def promote_due(conn: Connection, *, rows_max: int) -> int:
+    return conn.execute(SQL.promote_due, {"rows_max": rows_max}).rowcount
+
+
+def next_due_s(conn: Connection) -> float | None:
+    row = conn.execute(SQL.next_due_s).fetchone()
+    return None if row is None else row[0]
+
+
+def count_in_flight(conn: Connection) -> dict[str, int]:
+    return dict(conn.execute(SQL.count_in_flight).fetchall())
+
+
+def dispatch_jobs(conn: Connection, *, queue: str, room: int, epoch: UUID) -> list[Ticket]:
+    """Mark up to `room` jobs as dispatched; in the order in which they should run."""
+    rows = conn.execute(
+        SQL.dispatch_jobs, {"queue": queue, "room": room, "epoch": epoch}
+    ).fetchall()
+    rows.sort(key=lambda row: (row[2], row[3], row[0]))
+    return [Ticket(row[0], row[1]) for row in rows]
+
+
+def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:
+    """Take the jobs of these tickets, in the tickets' order; those not to be had are left out."""
+    conn.execute(SQL.plan_by_key)
+    cursor = conn.cursor(row_factory=class_row(Claimed)).execute(
+        SQL.claim_jobs,
+        {
+            "ids": [ticket.job_id for ticket in tickets],
+            "seqs": [ticket.seq for ticket in tickets],
+            "worker_id": worker_id,
+        },
+    )
+    claimed = {job.id: job for job in cursor.fetchall()}
+    return [claimed[t.job_id] for t in tickets if t.job_id in claimed]
+
+
+def finish_jobs(conn: Connection, finishes: Sequence[Finish]) -> dict[int, str]:
+    """Store how attempts ended; the new state by job id. A lost attempt is left out."""
+    conn.execute(SQL.plan_by_key)
+    rows = conn.execute(
+        SQL.finish_jobs,
+        {
+            "ids": [f.job_id for f in finishes],
+            "attempts": [f.attempt for f in finishes],
+            "states": [f.state for f in finishes],
+            "delays_s": [f.delay_s for f in finishes],
+            "errors": [None if f.error is None else Jsonb(f.error) for f in finishes],
+            "spared": [f.spared for f in finishes],
+            "errors_kept": ERRORS_KEPT,
+        },
+    ).fetchall()
+    return dict(rows)
+
+
+def hold(conn: Connection, *, job_id: int, attempt: int) -> bool:
+    """Lock the job's row against any finish or rescue; False when this attempt lost it."""
+    found = conn.execute(SQL.hold, {"job_id": job_id, "attempt": attempt}).fetchone()
+    return found is not None
+
+
+def report_progress(conn: Connection, *, job_id: int, attempt: int, progress: Jsonb) -> None:
+    conn.execute(SQL.report_progress, {"job_id": job_id, "attempt": attempt, "progress": progress})
+
+
+def rescue_running(conn: Connection, *, rows_max: int) -> list[tuple[int, str, str, int]]:
+    """Take back the jobs of dead processes: (id, kind, new state, attempt) of each."""
+    return conn.execute(SQL.rescue_running, {"rows_max": rows_max}).fetchall()
+
+
+def forget_dead_processes(conn: Connection) -> None:
+    conn.execute(SQL.forget_dead_processes)
+
+
+def list_stale_dispatches(
+    conn: Connection, *, age_s: float, rows_max: int
+) -> list[tuple[Ticket, str]]:
+    """Tickets (and their queue) that were dispatched over `age_s` ago and never claimed."""
+    rows = conn.execute(SQL.list_stale_dispatches, {"age_s": age_s, "rows_max": rows_max})
+    return [(Ticket(job_id, seq), queue) for job_id, seq, queue in rows.fetchall()]
+
+
+def recall_jobs(conn: Connection, tickets: Sequence[Ticket]) -> int:
+    """Make dispatched jobs available again; how many there were."""
+    conn.execute(SQL.plan_by_key)
+    return conn.execute(
+        SQL.recall_jobs,
+        {"ids": [t.job_id for t in tickets], "seqs": [t.seq for t in tickets]},
+    ).rowcount
+
+
+def recall_old_epochs(conn: Connection, *, epoch: UUID) -> int:
+    return conn.execute(SQL.recall_old_epochs, {"epoch": epoch}).rowcount
+
+
+def read_epoch(conn: Connection) -> UUID:
+    row = conn.execute(SQL.read_epoch).fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
+def renew_epoch(conn: Connection, *, lost: UUID) -> None:
+    conn.execute(SQL.renew_epoch, {"lost": lost})
+
+
+def set_idle(conn: Connection, *, idle: bool) -> None:
+    conn.execute(SQL.set_idle, {"idle": idle})
+
+
+def get_job(conn: Connection, job_id: int) -> Job | None:
+    cursor = conn.cursor(row_factory=class_row(Job))
+    return cursor.execute(SQL.get_job, {"job_id": job_id}).fetchone()
+
+
+def list_jobs(
+    conn: Connection,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    queue: str | None = None,
+    rows_max: int = 50,
+) -> list[Job]:
+    cursor = conn.cursor(row_factory=class_row(Job))
+    filters = {"state": state, "kind": kind, "queue": queue, "rows_max": rows_max}
+    return cursor.execute(SQL.list_jobs, filters).fetchall()
+
+
+def retry_jobs(conn: Connection, ids: Sequence[int]) -> list[int]:
+    """Run finished or waiting jobs again now; the ids that were put back."""
+    return [row[0] for row in conn.execute(SQL.retry_jobs, {"ids": list(ids)}).fetchall()]
+
+
+def count_by_state(conn: Connection) -> list[tuple[str, str, int]]:
+    """(queue, state, jobs) of all unfinished and discarded jobs."""
+    return conn.execute(SQL.count_by_state).fetchall()
+
+
+def append_effect(conn: Connection, *, effect: str, job_id: int, attempt: int) -> None:
+    """Leave the probe's mark, once per job however often it runs."""
+    conn.execute(SQL.append_effect, {"effect": effect, "job_id": job_id, "attempt": attempt})

@@ -1,0 +1,204 @@
+-- The life of a job. Batched statements probe the primary key once per row: a plain
+-- `UPDATE ... FROM unnest ... WHERE state = ...` turns into a nested loop over a partial index
+-- when statistics are stale (350x slower), so the rows are locked through LATERAL first, and
+-- `plan_by_key` runs before them in the same transaction.
+
+-- name: plan_by_key
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('enable_seqscan', 'off', true)
+
+-- name: enqueue
+SELECT worker.enqueue(%(kind)s, %(args)s, %(tenant)s, %(unique_key)s,
+                      coalesce(%(run_at)s, now()), %(priority)s, %(on_conflict)s)
+
+-- name: list_kinds
+SELECT kind, queue, args, max_attempts, unique_by, rerun FROM worker.kinds ORDER BY kind
+
+-- name: promote_due
+-- Scheduled and retryable rows whose time has come, oldest first.
+UPDATE worker.jobs SET state = 'available'
+WHERE id IN (
+    SELECT id FROM worker.jobs
+    WHERE state IN ('scheduled', 'retryable') AND run_at <= now()
+    ORDER BY run_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED)
+
+-- name: next_due_s
+-- Seconds until the next scheduled or retryable row is due; null without one.
+SELECT extract(epoch FROM min(run_at) - clock_timestamp())::float8 FROM worker.jobs
+WHERE state IN ('scheduled', 'retryable')
+
+-- name: count_in_flight
+SELECT queue, count(*) AS jobs FROM worker.jobs
+WHERE state IN ('dispatched', 'running') GROUP BY queue
+
+-- name: dispatch_jobs
+-- One dispatcher at a time per queue, so that two never overfill its runway.
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(%(queue)s)) AS mine
+), chosen AS MATERIALIZED (
+    SELECT id FROM worker.jobs
+    WHERE queue = %(queue)s AND state = 'available' AND (SELECT mine FROM turn)
+    ORDER BY priority, run_at, id LIMIT %(room)s FOR UPDATE SKIP LOCKED
+)
+UPDATE worker.jobs AS j
+SET state = 'dispatched', dispatch_seq = j.dispatch_seq + 1, dispatch_epoch = %(epoch)s,
+    dispatched_at = clock_timestamp()
+FROM chosen WHERE j.id = chosen.id
+RETURNING j.id, j.dispatch_seq, j.priority, j.run_at
+
+-- name: claim_jobs
+-- Only the dispatch we were sent for; a stale or repeated message claims nothing.
+WITH wanted AS MATERIALIZED (
+    SELECT found.id
+    FROM unnest(%(ids)s::bigint[], %(seqs)s::int[]) AS u(id, seq)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.id = u.id AND j.dispatch_seq = u.seq AND (j.state = 'dispatched') IS TRUE
+        FOR UPDATE SKIP LOCKED) AS found
+)
+UPDATE worker.jobs AS j
+SET state = 'running', attempt = j.attempt + 1, worker_id = %(worker_id)s,
+    started_at = clock_timestamp(), progress = NULL
+FROM wanted WHERE j.id = wanted.id
+RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts, j.crashes
+
+-- name: finish_jobs
+-- Fenced: a finish whose attempt is no longer the running one matches nothing. A job that was
+-- asked to run again while it ran goes back to available, whatever its outcome. `spared`
+-- outcomes (hand-back, snooze) burn no attempt, so max_attempts grows instead.
+WITH done AS MATERIALIZED (
+    SELECT found.id, u.state, u.delay_s, u.error, u.spared
+    FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(states)s::text[],
+                %(delays_s)s::float8[], %(errors)s::jsonb[], %(spared)s::bool[])
+        AS u(id, attempt, state, delay_s, error, spared)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.id = u.id AND j.attempt = u.attempt AND (j.state = 'running') IS TRUE
+        FOR UPDATE) AS found
+)
+UPDATE worker.jobs AS j
+SET state = CASE WHEN j.rerun AND NOT done.spared THEN 'available' ELSE done.state END,
+    rerun = j.rerun AND done.spared,
+    max_attempts = CASE
+        WHEN done.spared THEN j.max_attempts + 1
+        WHEN j.rerun THEN j.attempt
+            + (SELECT k.max_attempts FROM worker.kinds AS k WHERE k.kind = j.kind)
+        ELSE j.max_attempts END,
+    run_at = CASE WHEN done.state IN ('available', 'retryable') OR j.rerun
+                  THEN clock_timestamp() + make_interval(secs => done.delay_s) ELSE j.run_at END,
+    finished_at = CASE WHEN done.state IN ('completed', 'discarded', 'cancelled') AND NOT j.rerun
+                       THEN clock_timestamp() END,
+    crashes = CASE WHEN done.state = 'completed' THEN 0 ELSE j.crashes END,
+    errors = CASE WHEN done.error IS NULL THEN j.errors
+                  ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
+                             THEN j.errors - 0 ELSE j.errors END)
+                       || (done.error || jsonb_build_object('at', clock_timestamp())) END
+FROM done WHERE j.id = done.id
+RETURNING j.id, j.state
+
+-- name: hold
+-- Every writing transaction of a job begins here: no row means the lease was lost.
+SELECT 1 FROM worker.jobs
+WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running' FOR SHARE
+
+-- name: report_progress
+UPDATE worker.jobs SET progress = %(progress)s
+WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running'
+
+-- name: rescue_running
+-- Jobs of processes whose lease ran out, or that are gone. The first crash is forgiven (the
+-- job may only have been near one that killed the process); each further one burns an attempt.
+WITH lost AS MATERIALIZED (
+    SELECT j.id, j.crashes > 0 AS guilty FROM worker.jobs AS j
+    LEFT JOIN worker.processes AS p ON p.id = j.worker_id
+    WHERE j.state = 'running' AND (p.id IS NULL OR p.expires_at < clock_timestamp())
+    ORDER BY j.id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
+)
+UPDATE worker.jobs AS j
+SET state = CASE WHEN lost.guilty AND j.attempt >= j.max_attempts THEN 'discarded'
+                 ELSE 'available' END,
+    crashes = j.crashes + 1,
+    max_attempts = j.max_attempts + CASE WHEN lost.guilty THEN 0 ELSE 1 END,
+    finished_at = CASE WHEN lost.guilty AND j.attempt >= j.max_attempts
+                       THEN clock_timestamp() END,
+    errors = j.errors || jsonb_build_object(
+        'attempt', j.attempt, 'at', clock_timestamp(),
+        'error', 'The worker process died while it ran this job.', 'trace', NULL)
+FROM lost WHERE j.id = lost.id
+RETURNING j.id, j.kind, j.state, j.attempt
+
+-- name: forget_dead_processes
+DELETE FROM worker.processes AS p
+WHERE p.expires_at < clock_timestamp()
+  AND NOT EXISTS (SELECT FROM worker.jobs AS j WHERE j.worker_id = p.id AND j.state = 'running')
+
+-- name: list_stale_dispatches
+-- Dispatched a while ago and claimed by nobody: the push was lost, or the claimer died.
+SELECT id, dispatch_seq, queue FROM worker.jobs
+WHERE state = 'dispatched' AND dispatched_at < clock_timestamp() - make_interval(secs => %(age_s)s)
+ORDER BY id LIMIT %(rows_max)s
+
+-- name: recall_jobs
+-- Back from the runway: a claim with the old dispatch_seq finds no match once it is sent again.
+WITH wanted AS MATERIALIZED (
+    SELECT found.id FROM unnest(%(ids)s::bigint[], %(seqs)s::int[]) AS u(id, seq)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.id = u.id AND j.dispatch_seq = u.seq AND (j.state = 'dispatched') IS TRUE
+        FOR UPDATE SKIP LOCKED) AS found
+)
+UPDATE worker.jobs AS j SET state = 'available' FROM wanted WHERE j.id = wanted.id RETURNING j.id
+
+-- name: recall_old_epochs
+-- Redis lost its memory: what was on the old runway is on no runway.
+UPDATE worker.jobs SET state = 'available'
+WHERE state = 'dispatched' AND dispatch_epoch IS DISTINCT FROM %(epoch)s
+RETURNING id
+
+-- name: read_epoch
+SELECT epoch FROM worker.runway
+
+-- name: renew_epoch
+-- Only from the epoch that was seen to be lost: of two dispatchers one renews.
+UPDATE worker.runway SET epoch = gen_random_uuid() WHERE epoch = %(lost)s
+
+-- name: set_idle
+UPDATE worker.runway SET idle = %(idle)s WHERE idle IS DISTINCT FROM %(idle)s
+
+-- name: get_job
+SELECT id, kind, queue, tenant, priority, state, args, unique_key, run_at, attempt, max_attempts,
+       progress, errors, worker_id, created_at, dispatched_at, started_at, finished_at
+FROM worker.jobs WHERE id = %(job_id)s
+
+-- name: list_jobs
+-- Newest first; a null filter matches all.
+SELECT id, kind, queue, tenant, priority, state, args, unique_key, run_at, attempt, max_attempts,
+       progress, errors, worker_id, created_at, dispatched_at, started_at, finished_at
+FROM worker.jobs
+WHERE (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+  AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+ORDER BY id DESC LIMIT %(rows_max)s
+
+-- name: retry_jobs
+-- A finished job runs again with its whole plan of attempts; a waiting one runs now. Skipped
+-- when an unfinished twin holds its unique key.
+UPDATE worker.jobs AS j
+SET state = 'available', run_at = now(), finished_at = NULL, crashes = 0,
+    max_attempts = greatest(j.max_attempts, j.attempt + k.max_attempts)
+FROM worker.kinds AS k
+WHERE k.kind = j.kind AND j.id = ANY(%(ids)s::bigint[])
+  AND j.state IN ('discarded', 'cancelled', 'completed', 'retryable', 'scheduled')
+  AND NOT EXISTS (
+      SELECT FROM worker.jobs AS twin
+      WHERE twin.kind = j.kind AND twin.unique_key = j.unique_key AND twin.id <> j.id
+        AND twin.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable'))
+RETURNING j.id
+
+-- name: count_by_state
+SELECT queue, state, count(*) AS jobs FROM worker.jobs
+WHERE state NOT IN ('completed', 'cancelled') GROUP BY queue, state ORDER BY queue, state
+
+-- name: append_effect
+INSERT INTO worker.probe_effects (effect, job_id, attempt)
+VALUES (%(effect)s, %(job_id)s, %(attempt)s) ON CONFLICT DO NOTHING

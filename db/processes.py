@@ -1,0 +1,72 @@
+"""Statements about live processes and their leases; see processes.sql."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from db.pool import Connection
+from db.statements import load
+
+SQL = load("processes")
+
+LEASE_S = 20.0
+RENEW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A row of worker.processes."""
+
+    id: UUID
+    role: str
+    host: str
+    pid: int
+    queues: dict[str, Any]
+    started_at: datetime
+    renewed_at: datetime
+    expires_at: datetime
+
+
+def register(
+    conn: Connection, *, id: UUID, role: str, host: str, pid: int, queues: dict[str, Any]
+) -> None:
+    conn.execute(
+        SQL.register,
+        {
+            "id": id,
+            "role": role,
+            "host": host,
+            "pid": pid,
+            "queues": Jsonb(queues),
+            "lease_s": LEASE_S,
+        },
+    )
+
+
+def renew(conn: Connection, *, id: UUID, queues: dict[str, Any]) -> bool:
+    """Extend the lease; False when it had run out already."""
+    arguments = {"id": id, "queues": Jsonb(queues), "lease_s": LEASE_S}
+    return conn.execute(SQL.renew, arguments).fetchone() is not None
+
+
+def expire(conn: Connection, *, id: UUID) -> None:
+    """End the lease of a process that is known to be dead: its jobs are rescued at once."""
+    conn.execute(SQL.expire, {"id": id})
+
+
+def resign(conn: Connection, *, id: UUID) -> None:
+    conn.execute(SQL.resign, {"id": id})
+
+
+def list_live(conn: Connection) -> list[Process]:
+    return conn.cursor(row_factory=class_row(Process)).execute(SQL.list_live).fetchall()
+
+
+def list_capacity(conn: Connection) -> dict[str, tuple[int, float | None]]:
+    """By queue: threads of all live workers, and the mean time of a job in ms (None: unknown)."""
+    rows = conn.execute(SQL.list_capacity).fetchall()
+    return {queue: (threads, job_ms) for queue, threads, job_ms in rows}

@@ -1,0 +1,33 @@
+-- One row per live process. A lease renewed here covers every job the process holds.
+
+-- name: register
+INSERT INTO worker.processes (id, role, host, pid, queues, expires_at)
+VALUES (%(id)s, %(role)s, %(host)s, %(pid)s, %(queues)s,
+        clock_timestamp() + make_interval(secs => %(lease_s)s))
+
+-- name: renew
+-- No row: the lease ran out and the process was rescued from; it must start anew.
+UPDATE worker.processes
+SET renewed_at = clock_timestamp(), queues = %(queues)s,
+    expires_at = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE id = %(id)s AND expires_at > clock_timestamp()
+RETURNING id
+
+-- name: expire
+UPDATE worker.processes SET expires_at = clock_timestamp() - interval '1 second'
+WHERE id = %(id)s
+
+-- name: resign
+DELETE FROM worker.processes WHERE id = %(id)s
+
+-- name: list_live
+SELECT id, role, host, pid, queues, started_at, renewed_at, expires_at
+FROM worker.processes WHERE expires_at > clock_timestamp() ORDER BY role, started_at
+
+-- name: list_capacity
+-- What the live workers of each queue can take: threads, and their mean job time.
+SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads,
+       avg((q.value ->> 'job_ms')::float8) AS job_ms
+FROM worker.processes AS p CROSS JOIN LATERAL jsonb_each(p.queues) AS q
+WHERE p.role = 'worker' AND p.expires_at > clock_timestamp()
+GROUP BY q.key

@@ -1,0 +1,86 @@
+"""The only reader of the environment: once, into a frozen Config."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+LOCAL = "local"
+
+
+class ConfigError(Exception):
+    """A variable is bad; the message names it and shows a good one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting. Names are those of the environment, in lower case."""
+
+    home: Path
+    database_url: str | None
+    database_direct_url: str | None
+    redis_url: str | None
+    openai_api_key: str | None
+    openai_base_url: str | None
+    embedding_model: str
+    egress_allow: str
+    dashboard_host: str
+    dashboard_port: int
+
+
+def load() -> Config:
+    """Read the process' environment and, beneath it, a `.env` file in the working folder."""
+    values = {name: value for name, value in dotenv_values(".env").items() if value}
+    return read(values | {name: value for name, value in os.environ.items() if value})
+
+
+def read(env: Mapping[str, str]) -> Config:
+    """Raises ConfigError for a variable that cannot be used."""
+    key = env.get("OPENAI_API_KEY")
+    database_url = url(env, "DATABASE_URL", ("postgresql", "postgres"))
+    return Config(
+        home=Path(env.get("AVIVRO_HOME", ".avivro")).expanduser().absolute(),
+        database_url=database_url,
+        database_direct_url=url(env, "DATABASE_DIRECT_URL", ("postgresql", "postgres"))
+        or database_url,
+        redis_url=url(env, "REDIS_URL", ("redis", "rediss", "unix")),
+        openai_api_key=key,
+        openai_base_url=url(env, "OPENAI_BASE_URL", ("http", "https")),
+        embedding_model=embedding_model(env, key),
+        egress_allow=env.get("EGRESS_ALLOW", ""),
+        dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
+        dashboard_port=port(env, "DASHBOARD_PORT", 8800),
+    )
+
+
+def url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    value = env.get(name)
+    if value is not None and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ConfigError(f"{name} must begin with {schemes[0]}://, for example {EXAMPLES[name]}")
+    return value
+
+
+def embedding_model(env: Mapping[str, str], key: str | None) -> str:
+    model = env.get("EMBEDDING_MODEL") or ("text-embedding-ada-002" if key else LOCAL)
+    if model != LOCAL and not key:
+        raise ConfigError(
+            f"EMBEDDING_MODEL={model} needs OPENAI_API_KEY; without a key use EMBEDDING_MODEL=local"
+        )
+    return model
+
+
+def port(env: Mapping[str, str], name: str, default: int) -> int:
+    value = env.get(name, str(default))
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+        raise ConfigError(f"{name}={value} is not a port, for example {default}")
+    return int(value)
+
+
+EXAMPLES = {
+    "DATABASE_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
+    "DATABASE_DIRECT_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
+    "REDIS_URL": "redis://localhost:6379/0",
+    "OPENAI_BASE_URL": "https://api.openai.com/v1",
+}

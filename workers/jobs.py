@@ -1,0 +1,126 @@
+"""START HERE: every kind of job, what it carries, where it runs and how often it is tried.
+
+The same table stands in SQL (`worker.kinds`), for callers that insert rows; a test compares.
+Imports are light: the web tier imports this module to enqueue.
+"""
+
+import re
+from dataclasses import MISSING, Field, asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, get_args
+from uuid import UUID
+
+from db import jobs
+from db.pool import Connection
+from workers.outcome import RetryPlan
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSource:
+    """Read a knowledge source, split it, embed what changed, store it."""
+
+    source_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Do nothing useful, in a measurable way: health checks, benchmarks, chaos."""
+
+    sleep_ms: int | None = None
+    cpu_ms: int | None = None
+    fail_times: int | None = None
+    effect: str | None = None
+    crash: bool | None = None
+
+
+Payload = IndexSource | Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table below. `time_limit_s` is for one attempt."""
+
+    payload: type[Payload]
+    queue: str
+    retry: RetryPlan
+    time_limit_s: int
+    unique_by: str | None = None
+    rerun: bool = False
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", self.payload.__name__).lower()
+
+    @property
+    def max_attempts(self) -> int:
+        return self.retry.max_attempts
+
+
+# fmt: off
+KINDS = {kind.name: kind for kind in (
+    Kind(IndexSource, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=1800,
+         unique_by="source_id", rerun=True),
+    Kind(Probe, "default", RetryPlan(10, first_s=1, factor=1, jitter=0), time_limit_s=600),
+)}
+
+# Threads of one worker process per queue: a slow queue cannot take another one's.
+QUEUES = {"knowledge": 4, "default": 8}
+# fmt: on
+
+
+def enqueue(
+    conn: Connection,
+    payload: Payload,
+    *,
+    tenant: UUID | None = None,
+    unique_key: str | None = None,
+    run_at: datetime | None = None,
+    priority: int = 0,
+    on_conflict: str = "keep",
+) -> int:
+    """Insert a job inside the caller's transaction; its id.
+
+    A lower `priority` runs first. An unfinished job of the same kind and `unique_key` is kept
+    (its id is returned) or, with `on_conflict="replace"`, takes the new arguments and `run_at`.
+    """
+    return jobs.enqueue(
+        conn,
+        kind_of(payload).name,
+        encode(payload),
+        tenant=tenant,
+        unique_key=unique_key,
+        run_at=run_at,
+        priority=priority,
+        on_conflict=on_conflict,
+    )
+
+
+def kind_of(payload: Payload) -> Kind:
+    return next(kind for kind in KINDS.values() if kind.payload is type(payload))
+
+
+def encode(payload: Payload) -> dict[str, Any]:
+    """The payload as JSON values; arguments that are None are left out."""
+    values = {name: value for name, value in asdict(payload).items() if value is not None}
+    return {name: str(v) if isinstance(v, UUID) else v for name, v in values.items()}
+
+
+def decode(kind: Kind, args: dict[str, Any]) -> Payload:
+    """The inverse of encode. Raises TypeError or ValueError for arguments of another shape."""
+    types = {field.name: value_type(field) for field in fields(kind.payload)}
+    return kind.payload(**{name: UUID(v) if types.get(name) is UUID else v
+                           for name, v in args.items()})  # fmt: skip
+
+
+def value_type(field: Field[Any]) -> Any:
+    """The type of an argument without its `| None`."""
+    return next((t for t in get_args(field.type) if t is not type(None)), field.type)
+
+
+def args_schema(kind: Kind) -> dict[str, str]:
+    """The kind's arguments as `worker.kinds.args` writes them: {"sleep_ms": "int?"}."""
+    sql_names = {str: "text", UUID: "uuid", int: "int", bool: "bool"}
+    return {
+        field.name: sql_names[value_type(field)] + ("" if field.default is MISSING else "?")
+        for field in fields(kind.payload)
+    }

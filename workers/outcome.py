@@ -1,0 +1,94 @@
+"""What follows from how an attempt ended: one pure table from error and attempt to outcome."""
+
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.middleware import TimeLimitExceeded
+
+from db.fence import LeaseLost
+from db.jobs import Claimed, Finish
+from pipelines.errors import JobError, Permanent, Transient
+
+RETRY_AFTER_S_MAX = 86_400.0
+TRACE_CHARS_MAX = 8_000
+ERROR_CHARS_MAX = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """Up to `max_attempts`; waits of first_s * factor^n, at most cap_s, plus up to `jitter`."""
+
+    max_attempts: int
+    first_s: float
+    factor: float = 2.0
+    cap_s: float = 3600.0
+    jitter: float = 0.25
+
+    def delay_s(self, failures: int, *, luck: float) -> float:
+        """The wait after the n-th failure (from 1). `luck` is in [0, 1); never early."""
+        wait_s = min(self.cap_s, self.first_s * self.factor ** min(failures - 1, 64))
+        return wait_s * (1 + self.jitter * luck)
+
+
+def decide(
+    job: Claimed, error: BaseException | None, *, plan: RetryPlan, luck: float
+) -> Finish | None:
+    """The finish of this attempt; None when it holds the job no longer and may store nothing."""
+    match error:
+        case None:
+            return Finish(job.id, job.attempt, "completed")
+        case LeaseLost():
+            return None
+        case Permanent():
+            return failed(job, error, "discarded")
+        case _ if job.attempt >= job.max_attempts:
+            return failed(job, error, "discarded")
+        case Transient(retry_after_s=float() | int() as asked_s):
+            wait_s = min(RETRY_AFTER_S_MAX, max(asked_s, plan_wait_s(job, plan, luck)))
+            return failed(job, error, "retryable", wait_s)
+        case _:
+            return failed(job, error, "retryable", plan_wait_s(job, plan, luck))
+
+
+def plan_wait_s(job: Claimed, plan: RetryPlan, luck: float) -> float:
+    return plan.delay_s(burnt_attempts(job, plan), luck=luck)
+
+
+def burnt_attempts(job: Claimed, plan: RetryPlan) -> int:
+    """Attempts that counted: those that were spared have raised max_attempts instead."""
+    return max(1, plan.max_attempts - (job.max_attempts - job.attempt))
+
+
+def hand_back(job: Claimed) -> Finish:
+    """Give the job up unharmed, for another process to run: burns no attempt."""
+    return Finish(job.id, job.attempt, "available", spared=True)
+
+
+def failed(job: Claimed, error: BaseException, state: str, delay_s: float = 0.0) -> Finish:
+    return Finish(job.id, job.attempt, state, delay_s, describe(job.attempt, error))
+
+
+def describe(attempt: int, error: BaseException) -> dict[str, Any]:
+    """An entry of the job's error list. A JobError speaks to the customer, a bug does not."""
+    trace = "".join(traceback.format_exception(error))
+    return {
+        "attempt": attempt,
+        "error": clean(name_error(error))[:ERROR_CHARS_MAX],
+        "trace": clean(trace)[-TRACE_CHARS_MAX:],
+    }
+
+
+def name_error(error: BaseException) -> str:
+    match error:
+        case JobError():
+            return str(error)
+        case TimeLimitExceeded():
+            return "The job ran longer than its time limit."
+        case _:
+            return f"Internal error ({type(error).__name__}): {error}"
+
+
+def clean(text: str) -> str:
+    """What Postgres can store: no NUL, no lone surrogate."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
