@@ -1,0 +1,52 @@
+"""Who a server runs as: the caller, or `nobody` where the caller is root and Postgres refuses."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+UNPRIVILEGED = "nobody"
+UNPRIVILEGED_ID = 65534
+
+
+@dataclass(frozen=True)
+class Account:
+    """The ids a server runs under. None: those of the caller."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    def popen_options(self) -> dict[str, Any]:
+        if self.uid is None:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def own(self, path: Path) -> None:
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+    def admit(self, path: Path, *, mode: int) -> None:
+        """Let the account use `path` through its group; the caller stays the owner."""
+        if self.gid is not None:
+            os.chown(path, -1, self.gid)
+        path.chmod(mode)
+
+    def can_enter(self, folder: Path) -> bool:
+        """Ask the system, not the mode bits: access lists and mounts have a say too."""
+        if self.uid is None:
+            return True
+        test = ["/bin/sh", "-c", 'test -x "$0"', str(folder)]
+        return subprocess.run(test, **self.popen_options(), cwd="/").returncode == 0
+
+
+def postgres_account() -> Account:
+    """Postgres refuses to run as root, so there it runs as `nobody`."""
+    if os.geteuid() != 0:
+        return Account()
+    try:
+        nobody = pwd.getpwnam(UNPRIVILEGED)
+    except KeyError:
+        return Account(UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+    return Account(nobody.pw_uid, nobody.pw_gid)

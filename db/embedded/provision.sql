@@ -1,0 +1,2 @@
+ALTER ROLE postgres PASSWORD ':password';
+CREATE DATABASE avivro;
