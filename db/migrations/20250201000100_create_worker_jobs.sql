@@ -26,8 +26,11 @@ CREATE TABLE worker.processes (
     queues jsonb NOT NULL DEFAULT '{}',
     started_at timestamptz NOT NULL DEFAULT now(),
     renewed_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    started bigint[]
 );
+COMMENT ON COLUMN worker.processes.started IS
+    'Jobs that ran when the process died, as its parent saw it; null where nobody saw it.';
 COMMENT ON COLUMN worker.processes.queues IS
     'A worker''s queues: {"knowledge": {"threads": 4, "job_ms": 812.5}}; job_ms is measured.';
 
@@ -54,7 +57,7 @@ CREATE TABLE worker.jobs (
     run_at timestamptz NOT NULL DEFAULT now(),
     attempt int NOT NULL DEFAULT 0,
     max_attempts int NOT NULL,
-    crashes int NOT NULL DEFAULT 0,
+    suspicion int NOT NULL DEFAULT 0,
     dispatch_seq int NOT NULL DEFAULT 0,
     dispatch_epoch uuid,
     progress jsonb,
@@ -68,6 +71,9 @@ CREATE TABLE worker.jobs (
         autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON COLUMN worker.jobs.attempt IS
     'A fence: grows at every claim, is never lowered; only its holder can finish the job.';
+COMMENT ON COLUMN worker.jobs.suspicion IS
+    'Grows when a worker dies while it runs this job, falls to 0 when an attempt ends by itself. '
+    'From 2 on the job runs alone in a process, and the next death burns its attempt.';
 
 CREATE INDEX jobs_available_idx ON worker.jobs (queue, priority, run_at, id)
     WHERE state = 'available';

@@ -7,6 +7,7 @@ DECLARE
     name text;
     type text;
     value jsonb;
+    fits boolean;
 BEGIN
     IF jsonb_typeof(given) IS DISTINCT FROM 'object' THEN
         RETURN format('args must be a JSON object, not %s',
@@ -22,15 +23,17 @@ BEGIN
             IF right(type, 1) <> '?' THEN
                 RETURN format('missing argument %s', to_json(name));
             END IF;
-        ELSIF NOT CASE rtrim(type, '?')
+            CONTINUE;
+        END IF;
+        fits := CASE rtrim(type, '?')
             WHEN 'uuid' THEN jsonb_typeof(value) = 'string' AND (value #>> '{}')
                 ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
             WHEN 'text' THEN jsonb_typeof(value) = 'string'
             WHEN 'bool' THEN jsonb_typeof(value) = 'boolean'
-            WHEN 'int' THEN jsonb_typeof(value) = 'number'
-                AND value::text ~ '^-?[0-9]{1,9}$'
+            WHEN 'int' THEN jsonb_typeof(value) = 'number' AND value::text ~ '^-?[0-9]{1,9}$'
             ELSE false
-        END THEN
+        END;
+        IF NOT fits THEN
             RETURN format('argument %s must be of type %s, not %s',
                           to_json(name), rtrim(type, '?'), left(value::text, 60));
         END IF;
