@@ -1,7 +1,7 @@
 """Statements about jobs; see jobs.sql. No function commits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,10 +19,14 @@ ERRORS_KEPT = 25
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What Redis carries of a job: enough to claim it once."""
+    """What Redis carries of a job: enough to claim it once.
+
+    `alone` says which list it lies in: a job that may kill its process runs in one of its own.
+    """
 
     job_id: int
     seq: int
+    alone: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,6 @@ class Claimed:
     args: dict[str, Any]
     attempt: int
     max_attempts: int
-    crashes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def dispatch_jobs(conn: Connection, *, queue: str, room: int, epoch: UUID) -> li
         SQL.dispatch_jobs, {"queue": queue, "room": room, "epoch": epoch}
     ).fetchall()
     rows.sort(key=lambda row: (row[2], row[3], row[0]))
-    return [Ticket(row[0], row[1]) for row in rows]
+    return [Ticket(row[0], row[1], row[4]) for row in rows]
 
 
 def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:
@@ -174,7 +177,8 @@ def report_progress(conn: Connection, *, job_id: int, attempt: int, progress: Js
 
 def rescue_running(conn: Connection, *, rows_max: int) -> list[tuple[int, str, str, int]]:
     """Take back the jobs of dead processes: (id, kind, new state, attempt) of each."""
-    return conn.execute(SQL.rescue_running, {"rows_max": rows_max}).fetchall()
+    limits = {"rows_max": rows_max, "errors_kept": ERRORS_KEPT}
+    return conn.execute(SQL.rescue_running, limits).fetchall()
 
 
 def forget_dead_processes(conn: Connection) -> None:

@@ -44,7 +44,7 @@ UPDATE worker.jobs AS j
 SET state = 'dispatched', dispatch_seq = j.dispatch_seq + 1, dispatch_epoch = %(epoch)s,
     dispatched_at = clock_timestamp()
 FROM chosen WHERE j.id = chosen.id
-RETURNING j.id, j.dispatch_seq, j.priority, j.run_at
+RETURNING j.id, j.dispatch_seq, j.priority, j.run_at, j.suspicion >= 2 AS alone
 
 -- name: claim_jobs
 -- Only the dispatch we were sent for; a stale or repeated message claims nothing.
@@ -60,7 +60,7 @@ UPDATE worker.jobs AS j
 SET state = 'running', attempt = j.attempt + 1, worker_id = %(worker_id)s,
     started_at = clock_timestamp(), progress = NULL
 FROM wanted WHERE j.id = wanted.id
-RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts, j.crashes
+RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts
 
 -- name: finish_jobs
 -- Fenced: a finish whose attempt is no longer the running one matches nothing. A job that was
@@ -88,7 +88,7 @@ SET state = CASE WHEN j.rerun AND NOT done.spared THEN 'available' ELSE done.sta
                   THEN clock_timestamp() + make_interval(secs => done.delay_s) ELSE j.run_at END,
     finished_at = CASE WHEN done.state IN ('completed', 'discarded', 'cancelled') AND NOT j.rerun
                        THEN clock_timestamp() END,
-    crashes = CASE WHEN done.state = 'completed' THEN 0 ELSE j.crashes END,
+    suspicion = CASE WHEN done.spared THEN j.suspicion ELSE 0 END,
     errors = CASE WHEN done.error IS NULL THEN j.errors
                   ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
                              THEN j.errors - 0 ELSE j.errors END)
@@ -106,25 +106,33 @@ UPDATE worker.jobs SET progress = %(progress)s
 WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running'
 
 -- name: rescue_running
--- Jobs of processes whose lease ran out, or that are gone. The first crash is forgiven (the
--- job may only have been near one that killed the process); each further one burns an attempt.
+-- Jobs of processes whose lease ran out, or that are gone. What their parent did not see running
+-- is innocent. What it saw running is next run alone; a loss that nobody saw makes a suspect
+-- only when it happens twice. A suspect that ran alone when its process died burnt its attempt.
 WITH lost AS MATERIALIZED (
-    SELECT j.id, j.crashes > 0 AS guilty FROM worker.jobs AS j
+    SELECT j.id, j.suspicion >= 2 AS guilty,
+           CASE WHEN p.started IS NULL THEN 1 WHEN j.id = ANY(p.started) THEN 2 ELSE 0 END
+               AS suspicion
+    FROM worker.jobs AS j
     LEFT JOIN worker.processes AS p ON p.id = j.worker_id
     WHERE j.state = 'running' AND (p.id IS NULL OR p.expires_at < clock_timestamp())
     ORDER BY j.id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
+), judged AS (
+    SELECT l.id, l.suspicion, l.guilty AND l.suspicion > 0 AS burnt FROM lost AS l
 )
 UPDATE worker.jobs AS j
-SET state = CASE WHEN lost.guilty AND j.attempt >= j.max_attempts THEN 'discarded'
+SET state = CASE WHEN judged.burnt AND j.attempt >= j.max_attempts THEN 'discarded'
                  ELSE 'available' END,
-    crashes = j.crashes + 1,
-    max_attempts = j.max_attempts + CASE WHEN lost.guilty THEN 0 ELSE 1 END,
-    finished_at = CASE WHEN lost.guilty AND j.attempt >= j.max_attempts
+    suspicion = j.suspicion + judged.suspicion,
+    max_attempts = j.max_attempts + CASE WHEN judged.burnt THEN 0 ELSE 1 END,
+    finished_at = CASE WHEN judged.burnt AND j.attempt >= j.max_attempts
                        THEN clock_timestamp() END,
-    errors = j.errors || jsonb_build_object(
-        'attempt', j.attempt, 'at', clock_timestamp(),
-        'error', 'The worker process died while it ran this job.', 'trace', NULL)
-FROM lost WHERE j.id = lost.id
+    errors = CASE WHEN judged.suspicion = 0 THEN j.errors ELSE
+        (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
+              THEN j.errors - 0 ELSE j.errors END) || jsonb_build_object(
+            'attempt', j.attempt, 'at', clock_timestamp(),
+            'error', 'The worker process died while it ran this job.', 'trace', NULL) END
+FROM judged WHERE j.id = judged.id
 RETURNING j.id, j.kind, j.state, j.attempt
 
 -- name: forget_dead_processes
@@ -184,7 +192,7 @@ ORDER BY id DESC LIMIT %(rows_max)s
 -- A finished job runs again with its whole plan of attempts; a waiting one runs now. Skipped
 -- when an unfinished twin holds its unique key.
 UPDATE worker.jobs AS j
-SET state = 'available', run_at = now(), finished_at = NULL, crashes = 0,
+SET state = 'available', run_at = now(), finished_at = NULL, suspicion = 0,
     max_attempts = greatest(j.max_attempts, j.attempt + k.max_attempts)
 FROM worker.kinds AS k
 WHERE k.kind = j.kind AND j.id = ANY(%(ids)s::bigint[])

@@ -1,5 +1,6 @@
 """Statements about live processes and their leases; see processes.sql."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,9 +54,12 @@ def renew(conn: Connection, *, id: UUID, queues: dict[str, Any]) -> bool:
     return conn.execute(SQL.renew, arguments).fetchone() is not None
 
 
-def expire(conn: Connection, *, id: UUID) -> None:
-    """End the lease of a process that is known to be dead: its jobs are rescued at once."""
-    conn.execute(SQL.expire, {"id": id})
+def expire(conn: Connection, *, id: UUID, started: Sequence[int]) -> None:
+    """End the lease of a process that is known to be dead: its jobs are rescued at once.
+
+    `started` are the jobs that its threads ran; the others it held are innocent.
+    """
+    conn.execute(SQL.expire, {"id": id, "started": list(started)})
 
 
 def resign(conn: Connection, *, id: UUID) -> None:

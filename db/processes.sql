@@ -4,6 +4,7 @@
 INSERT INTO worker.processes (id, role, host, pid, queues, expires_at)
 VALUES (%(id)s, %(role)s, %(host)s, %(pid)s, %(queues)s,
         clock_timestamp() + make_interval(secs => %(lease_s)s))
+ON CONFLICT (id) DO UPDATE SET renewed_at = clock_timestamp(), expires_at = excluded.expires_at
 
 -- name: renew
 -- No row: the lease ran out and the process was rescued from; it must start anew.
@@ -14,7 +15,8 @@ WHERE id = %(id)s AND expires_at > clock_timestamp()
 RETURNING id
 
 -- name: expire
-UPDATE worker.processes SET expires_at = clock_timestamp() - interval '1 second'
+UPDATE worker.processes
+SET expires_at = clock_timestamp() - interval '1 second', started = %(started)s::bigint[]
 WHERE id = %(id)s
 
 -- name: resign

@@ -108,8 +108,10 @@ def encode(payload: Payload) -> dict[str, Any]:
 def decode(kind: Kind, args: dict[str, Any]) -> Payload:
     """The inverse of encode. Raises TypeError or ValueError for arguments of another shape."""
     types = {field.name: value_type(field) for field in fields(kind.payload)}
-    return kind.payload(**{name: UUID(v) if types.get(name) is UUID else v
-                           for name, v in args.items()})  # fmt: skip
+    values: dict[str, Any] = {
+        name: UUID(value) if types.get(name) is UUID else value for name, value in args.items()
+    }
+    return kind.payload(**values)
 
 
 def value_type(field: Field[Any]) -> Any:

@@ -1,0 +1,36 @@
+"""One doorway per job kind: each file decodes its job and calls the pipeline of its name."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from db.jobs import Claimed
+from workers.jobs import KINDS, Payload, decode
+from workers.tools import Toolbox, Tools
+
+P = TypeVar("P", bound=Payload)
+Doorway = Callable[[Any, Tools], None]
+
+DOORWAYS: dict[str, Doorway] = {}
+
+
+def works(payload: type[P]) -> Callable[[Callable[[P, Tools], None]], Callable[[P, Tools], None]]:
+    """Make the function the doorway of the kind that carries this payload."""
+
+    def register(doorway: Callable[[P, Tools], None]) -> Callable[[P, Tools], None]:
+        name = next(kind.name for kind in KINDS.values() if kind.payload is payload)
+        DOORWAYS[name] = doorway
+        return doorway
+
+    return register
+
+
+def load_doorways() -> None:
+    for name in KINDS:
+        importlib.import_module(f"workers.actors.{name}")
+
+
+def run_job(job: Claimed, toolbox: Toolbox) -> None:
+    """Do the work of a claimed job; returns nothing, raises what went wrong."""
+    payload = decode(KINDS[job.kind], job.args)
+    DOORWAYS[job.kind](payload, toolbox.for_job(job))

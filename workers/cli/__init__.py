@@ -1,0 +1,50 @@
+"""The `avivro` command. Answers go to standard output, logs and progress to standard error.
+
+Exit codes: 0 done, 1 the work failed, 2 the command was wrong, 3 something needed is missing.
+"""
+
+import sys
+
+import psycopg
+import typer
+
+from db.embedded import EmbeddedError
+from db.migrate import MigrationError
+from workers import log
+from workers.cli import console, jobs, knowledge, operations, processes
+from workers.config import ConfigError
+from workers.runway import RunwayDown
+
+app = typer.Typer(
+    name="avivro",
+    help="Avivro's background half: workers, dispatcher, knowledge ingestion and search.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log in detail.")) -> None:
+    log.begin(verbose=verbose)
+
+
+operations.register(app)
+processes.register(app)
+knowledge.register(app)
+app.add_typer(jobs.app, name="jobs", help="List, show, retry and enqueue jobs.")
+
+
+def main() -> None:
+    try:
+        app()
+    except (ConfigError, EmbeddedError) as error:
+        console.fail(str(error), code=3)
+    except MigrationError as error:
+        console.fail(f"migration failed: {error}", code=1)
+    except RunwayDown as error:
+        console.fail(f"Redis does not answer: {error}", code=3)
+    except psycopg.OperationalError as error:
+        console.fail(f"Postgres does not answer: {str(error).strip()}", code=3)
+    except KeyboardInterrupt:
+        sys.exit(130)

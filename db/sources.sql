@@ -1,0 +1,50 @@
+-- Knowledge sources, as the pipeline reads and reports them.
+
+-- name: begin_indexing
+-- The owner sees "processing" from the first attempt to the end of the last one.
+UPDATE public.knowledge_sources AS s
+SET status = 'processing', progress = NULL
+FROM public.agents AS a
+WHERE s.id = %(source_id)s AND a.id = s.agent_id
+RETURNING s.id, s.agent_id, a.user_id, s.name, s.type, s.content, s.url, s.file_url, s.file_name,
+          s.file_type, s.settings, a.embedding_model
+
+-- name: report_progress
+UPDATE public.knowledge_sources SET progress = %(progress)s WHERE id = %(source_id)s
+
+-- name: lock_source
+-- Before its chunks change: one writer per source, and none for a source that is gone.
+SELECT 1 FROM public.knowledge_sources WHERE id = %(source_id)s FOR UPDATE
+
+-- name: complete_indexing
+-- Unless the owner changed the source meanwhile: then it is pending, and its job runs again.
+UPDATE public.knowledge_sources AS s
+SET status = CASE WHEN s.status = 'processing' THEN 'completed' ELSE s.status END,
+    error_message = NULL, progress = %(report)s, last_synced_at = now(),
+    chunks_count = counted.chunks, tokens_count = counted.tokens
+FROM (SELECT count(*)::int AS chunks, coalesce(sum(c.tokens), 0)::int AS tokens
+      FROM public.knowledge_chunks AS c WHERE c.source_id = %(source_id)s) AS counted
+WHERE s.id = %(source_id)s
+
+-- name: claim_model
+-- The first indexed source decides which model the agent's questions are embedded with.
+UPDATE public.agents SET embedding_model = %(model)s
+WHERE id = %(agent_id)s AND embedding_model IS NULL
+
+-- name: log_embedding
+INSERT INTO public.usage_logs
+    (user_id, agent_id, usage_type, ai_model, prompt_tokens, total_tokens, unit_cost, total_cost)
+VALUES (%(user_id)s, %(agent_id)s, 'embedding', %(model)s, %(tokens)s, %(tokens)s,
+        %(unit_cost)s, %(total_cost)s)
+
+-- name: create_source
+INSERT INTO public.knowledge_sources (agent_id, name, type, content, url, file_url, file_name)
+VALUES (%(agent_id)s, %(name)s, %(type)s, %(content)s, %(url)s, %(file_url)s, %(file_name)s)
+RETURNING id
+
+-- name: list_progress
+SELECT id, name, status, error_message, progress, chunks_count, tokens_count
+FROM public.knowledge_sources WHERE id = ANY(%(ids)s::uuid[]) ORDER BY created_at, id
+
+-- name: find_agent
+SELECT a.id, a.name, a.user_id, a.embedding_model FROM public.agents AS a WHERE a.id = %(agent_id)s

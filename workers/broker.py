@@ -1,0 +1,248 @@
+"""Dramatiq's broker over the runway: Postgres decides, Redis carries tickets, threads work.
+
+Dramatiq stays the engine of processes, threads, actors, middleware and time limits. Its own
+retries, age limits, delays and dead letters are off: those are states of a row in Postgres.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import psycopg
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.middleware import Middleware, TimeLimit
+
+from db import jobs
+from db.jobs import Claimed, Finish, Ticket
+from db.pool import Pool
+from workers.jobs import KINDS
+from workers.ledger import Ledger
+from workers.outcome import decide, hand_back
+from workers.runway import Runway, RunwayDown
+from workers.witness import Witness
+
+# What is claimed ahead: about 100 ms of work, at least two jobs a thread.
+AHEAD_MS = 100.0
+AHEAD_MAX = 256
+WAIT_S = 1
+RETRY_S = 0.5
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[Claimed], None]
+
+
+class Load:
+    """How much a queue of this process has claimed and not ended, and its mean job time."""
+
+    def __init__(self, threads: int, *, ahead: bool = True) -> None:
+        self.threads = threads
+        self.ahead = ahead
+        self.job_ms: float | None = None
+        self._held: dict[int, Claimed] = {}
+        self._changed = threading.Condition()
+
+    def took(self, claimed: Sequence[Claimed]) -> None:
+        with self._changed:
+            self._held.update((job.id, job) for job in claimed)
+
+    def ended(self, job: Claimed, *, ms: float | None = None) -> None:
+        with self._changed:
+            self._held.pop(job.id, None)
+            if ms is not None:
+                self.job_ms = ms if self.job_ms is None else 0.9 * self.job_ms + 0.1 * ms
+            self._changed.notify()
+
+    def room(self, timeout_s: float) -> int:
+        """How many more jobs to claim; waits until half the window is free, or the time is up."""
+        with self._changed:
+            window = window_jobs(self.threads, self.job_ms) if self.ahead else self.threads
+            self._changed.wait_for(lambda: len(self._held) <= window // 2, timeout_s)
+            return max(0, window - len(self._held)) if len(self._held) <= window // 2 else 0
+
+    def held(self) -> list[Claimed]:
+        with self._changed:
+            return list(self._held.values())
+
+
+def window_jobs(threads: int, job_ms: float | None) -> int:
+    """How many jobs a process holds at a time, running and claimed ahead."""
+    if job_ms is None:
+        return 2 * threads
+    return int(max(2 * threads, min(AHEAD_MAX, threads * AHEAD_MS / max(job_ms, 0.01))))
+
+
+class RunwayBroker(dramatiq.Broker):
+    """One queue of one worker process, served from the list `tickets` on the runway.
+
+    `run` does the work of a claimed job.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        *,
+        tickets: str,
+        runway: Runway,
+        pool: Pool,
+        ledger: Ledger,
+        worker_id: UUID,
+        may_fetch: Callable[[], bool],
+        run: Run,
+        load: Load,
+        witness: Witness,
+    ) -> None:
+        super().__init__(middleware=[TimeLimit(), Outcomes(ledger, load, witness)])
+        self.queue = queue
+        self.tickets = tickets
+        self.runway = runway
+        self.pool = pool
+        self.ledger = ledger
+        self.worker_id = worker_id
+        self.may_fetch = may_fetch
+        self.load = load
+        for kind in KINDS.values():
+            if kind.queue == queue:
+                limit_ms = kind.time_limit_s * 1000
+                dramatiq.Actor(
+                    run,
+                    broker=self,
+                    actor_name=kind.name,
+                    queue_name=queue,
+                    priority=0,
+                    options={"time_limit": limit_ms, "throws": (Exception,)},
+                )
+
+    def declare_actor(self, actor: "dramatiq.Actor[Any, Any]") -> None:
+        self.actors[actor.actor_name] = actor
+        self.declare_queue(actor.queue_name)
+
+    def declare_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues:
+            self.queues[queue_name] = None
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> Consumer:
+        return RunwayConsumer(self)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
+        raise TypeError("jobs are rows: enqueue with workers.jobs.enqueue or worker.enqueue()")
+
+
+class RunwayConsumer(Consumer):
+    """Takes tickets, claims their jobs in one statement, deals them out one by one."""
+
+    def __init__(self, broker: RunwayBroker) -> None:
+        self._broker = broker
+        self._ready: deque[Claimed] = deque()
+
+    def __next__(self) -> MessageProxy | None:
+        if not self._ready:
+            self._fetch()
+        if not self._ready:
+            return None
+        job = self._ready.popleft()
+        message: dramatiq.Message[Any] = dramatiq.Message(
+            queue_name=job.queue, actor_name=job.kind, args=(job,), kwargs={}, options={}
+        )
+        return MessageProxy(message)
+
+    def _fetch(self) -> None:
+        broker = self._broker
+        if not broker.may_fetch():
+            time.sleep(0.05)
+            return
+        room = broker.load.room(WAIT_S)
+        if room == 0:
+            return
+        try:
+            tickets = broker.runway.pop(broker.tickets, room)
+            if not tickets:
+                broker.runway.wait(broker.tickets, WAIT_S)
+                return
+        except RunwayDown as error:
+            log.warning("queue %s: Redis is away, work waits: %s", broker.queue, error)
+            time.sleep(RETRY_S)
+            return
+        self._ready.extend(self._claim(tickets))
+
+    def _claim(self, tickets: Sequence[Ticket]) -> list[Claimed]:
+        """Tickets that cannot be claimed now come back by themselves: their rows wait."""
+        broker = self._broker
+        try:
+            with broker.pool.connection() as conn:
+                claimed = jobs.claim_jobs(conn, tickets, worker_id=broker.worker_id)
+        except psycopg.OperationalError as error:
+            log.warning("cannot claim: %s", str(error).strip().split("\n")[0])
+            time.sleep(RETRY_S)
+            return []
+        broker.load.took(claimed)
+        return claimed
+
+    def ack(self, message: MessageProxy) -> None:
+        """Nothing to do: the ledger stores the outcome, and Redis forgot the ticket."""
+
+    def nack(self, message: MessageProxy) -> None:
+        """As ack: a failure is an outcome too."""
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Give back what was claimed ahead and never started."""
+        for message in messages:
+            self._give_back(message.args[0])
+        while self._ready:
+            self._give_back(self._ready.popleft())
+
+    def _give_back(self, job: Claimed) -> None:
+        self._broker.load.ended(job)
+        self._broker.ledger.put(hand_back(job))
+
+
+class Outcomes(Middleware):
+    """Turns how an actor ended into the outcome of the attempt."""
+
+    def __init__(self, ledger: Ledger, load: Load, witness: Witness) -> None:
+        self._ledger = ledger
+        self._load = load
+        self._witness = witness
+        self._began = threading.local()
+
+    def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self._began.at = time.monotonic()
+        self._began.slot = self._witness.began(message.args[0].id)
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: MessageProxy,
+        *,
+        result: object = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        job: Claimed = message.args[0]
+        self._witness.ended(self._began.slot)
+        self._load.ended(job, ms=(time.monotonic() - self._began.at) * 1000)
+        luck = random.random()  # noqa: S311 - spreads retries, guards nothing
+        finish = decide(job, exception, plan=KINDS[job.kind].retry, luck=luck)
+        if exception is not None:
+            tell(job, finish, exception)
+        if finish is not None:
+            self._ledger.put(finish)
+
+
+def tell(job: Claimed, finish: Finish | None, error: BaseException) -> None:
+    what = "its lease was lost" if finish is None else finish.state
+    log.warning(
+        "job %d (%s), attempt %d: %s; %s: %s",
+        job.id,
+        job.kind,
+        job.attempt,
+        what,
+        type(error).__name__,
+        error,
+    )

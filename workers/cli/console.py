@@ -1,0 +1,39 @@
+"""What every command prints with: tables and JSON to stdout, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; dataclasses become objects, times ISO 8601, ids text."""
+    sys.stdout.write(json.dumps(value, default=jsonable, indent=2, ensure_ascii=False) + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    table = Table(*columns, title=title, title_justify="left", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def fail(message: str, *, code: int) -> NoReturn:
+    err.print(message, style="red", markup=False)
+    sys.exit(code)

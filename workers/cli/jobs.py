@@ -1,0 +1,111 @@
+"""`avivro jobs`: look at jobs and act on them."""
+
+import json
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from db import jobs
+from db.jobs import Job
+from workers.cli import console
+from workers.cli.services import database
+
+app = typer.Typer(no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_jobs(
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with database() as conn:
+        found = jobs.list_jobs(conn, state=state, kind=kind, queue=queue, rows_max=limit)
+    if as_json:
+        console.print_json(found)
+        return
+    console.print_table(
+        "jobs",
+        ("id", "kind", "state", "attempt", "run at", "last error"),
+        [
+            (job.id, job.kind, job.state, f"{job.attempt}/{job.max_attempts}",
+             f"{job.run_at:%Y-%m-%d %H:%M:%S}", last_error(job)[:80])
+            for job in found
+        ],
+    )  # fmt: skip
+
+
+@app.command("show")
+def show(job_id: int, as_json: JsonOption = False) -> None:
+    """Show one job with its attempts and errors."""
+    with database() as conn:
+        job = jobs.get_job(conn, job_id)
+    if job is None:
+        console.fail(f"there is no job {job_id}", code=1)
+    if as_json:
+        console.print_json(job)
+        return
+    for name in ("kind", "queue", "state", "tenant", "priority", "attempt", "max_attempts",
+                 "created_at", "run_at", "dispatched_at", "started_at", "finished_at",
+                 "progress", "args"):  # fmt: skip
+        console.out.print(f"[bold]{name:<14}[/] {getattr(job, name)}", highlight=False)
+    for error in job.errors:
+        console.out.print(f"\n[red]attempt {error['attempt']} at {error['at']}[/]")
+        console.out.print(error.get("trace") or error["error"], markup=False, highlight=False)
+
+
+@app.command("retry")
+def retry(job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")]) -> None:
+    """Run finished or waiting jobs again, now."""
+    with database() as conn:
+        put_back = jobs.retry_jobs(conn, job_ids)
+    for job_id in put_back:
+        console.out.print(f"job {job_id} runs again")
+    if left := sorted(set(job_ids) - set(put_back)):
+        console.fail(
+            f"not retried: {left} (unknown, already on their way, or a twin with the same "
+            "unique key is unfinished)",
+            code=1,
+        )
+
+
+@app.command("enqueue")
+def enqueue(
+    kind: str,
+    args: Annotated[str, typer.Argument(help="Arguments, a JSON object.")] = "{}",
+    priority: Annotated[int, typer.Option(help="Lower runs first.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="That many alike.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Insert a job; prints its id."""
+    try:
+        with database() as conn:
+            ids = [
+                jobs.enqueue(conn, kind, parse_args(args), priority=priority) for _ in range(count)
+            ]
+    except psycopg.errors.InvalidParameterValue as error:
+        console.fail(f"{error.diag.message_primary}\n{error.diag.message_hint or ''}", code=2)
+    if as_json:
+        console.print_json({"ids": ids})
+        return
+    console.out.print(f"job {ids[0]}" if count == 1 else f"jobs {ids[0]} to {ids[-1]}")
+
+
+def parse_args(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError as error:
+        console.fail(f"the arguments are not JSON: {error}", code=2)
+    if not isinstance(parsed, dict):
+        console.fail("the arguments must be a JSON object", code=2)
+    return parsed
+
+
+def last_error(job: Job) -> str:
+    return str(job.errors[-1]["error"]) if job.errors else ""

@@ -1,0 +1,119 @@
+"""The commands of the Procfile: worker and dispatcher, and the hidden worker-child."""
+
+import signal
+import threading
+from functools import partial
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import psycopg
+import typer
+
+from db.pool import connect, wait_for
+from workers import child, crew, dispatcher
+from workers.cli import console
+from workers.cli.services import services
+from workers.config import Config
+from workers.jobs import QUEUES
+from workers.lease import Lease
+from workers.runway import Runway
+from workers.supervisor import Supervisor
+
+QueueOption = Annotated[
+    list[str] | None,
+    typer.Option("--queue", "-q", help="A queue, or queue:threads; may be repeated. All if left."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("worker")(worker)
+    app.command("worker-child", hidden=True)(worker_child)
+    app.command("dispatcher")(run_dispatcher)
+
+
+def worker(
+    queue: QueueOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of each queue, in each process.")
+    ] = None,
+) -> None:
+    """Run jobs until told to stop; a process that dies is replaced."""
+    chosen = parse_queues(queue, threads)
+    with services() as found:
+        assert found.database_url is not None
+        assert found.redis_url is not None
+        posts = crew.posts(found.database_url, found.redis_url, chosen, count=processes)
+        Supervisor(posts, environment(found)).run_until_signal()
+
+
+def worker_child(
+    process_id: UUID,
+    witness: Annotated[int, typer.Option()],
+    queue: QueueOption = None,
+    alone: Annotated[bool, typer.Option("--alone")] = False,
+) -> None:
+    """One process of `avivro worker`, which starts and replaces it."""
+    duty = child.Duty(process_id, parse_queues(queue, None), witness, alone)
+    with services() as found:
+        child.run(found, duty)
+
+
+def run_dispatcher() -> None:
+    """Send jobs to the workers, fairly and as late as possible; rescue what dead ones held."""
+    stopped = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: stopped.set())
+    with services() as found:
+        dispatch(found, stopped)
+
+
+def dispatch(found: Config, stopped: threading.Event) -> None:
+    """Dispatch until stopped, connecting again whenever Postgres went away."""
+    assert found.database_url is not None
+    assert found.database_direct_url is not None
+    assert found.redis_url is not None
+    open_connection = partial(connect, found.database_url, name="avivro dispatcher")
+    runway = Runway(found.redis_url)
+    wait = dispatcher.listen(
+        partial(connect, found.database_direct_url, autocommit=True, name="avivro listen")
+    )
+    lease = Lease(open_connection, process_id=uuid4(), role="dispatcher", describe=dict)
+    wait_for("Postgres", lease.register, stop=stopped.is_set)
+    lease.start()
+    while not stopped.is_set():
+        wait_for("Postgres", lambda: open_connection().close(), stop=stopped.is_set)
+        try:
+            with open_connection() as conn:
+                dispatcher.Dispatcher(conn, runway, wait=wait).run(stopped)
+        except psycopg.OperationalError as error:
+            console.err.log(f"dispatcher: {str(error).strip()}", markup=False)
+    lease.resign()
+
+
+def parse_queues(queues: list[str] | None, threads: int | None) -> dict[str, int]:
+    """Threads by queue. Exits with 2 for a queue that does not exist."""
+    chosen: dict[str, int] = {}
+    for text in queues or QUEUES:
+        name, _, number = text.partition(":")
+        if name not in QUEUES or (number and not 0 < int_or_zero(number) <= 256):
+            console.fail(
+                f"--queue={text}: give one of {', '.join(QUEUES)}, with :threads from 1 to 256",
+                code=2,
+            )
+        chosen[name] = int_or_zero(number) or threads or QUEUES[name]
+    return chosen
+
+
+def int_or_zero(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def environment(found: Config) -> dict[str, str]:
+    """For child processes: they use the servers that run already."""
+    return {
+        "DATABASE_URL": found.database_url or "",
+        "DATABASE_DIRECT_URL": found.database_direct_url or "",
+        "REDIS_URL": found.redis_url or "",
+        "AVIVRO_HOME": str(found.home),
+    }
