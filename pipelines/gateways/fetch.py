@@ -1,0 +1,101 @@
+"""Reading one page or file from the web, within the limits of a knowledge source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipelines.gateways.http import Client, Request, Response
+from pipelines.gateways.http_failures import HttpPermanent, parse_retry_after, status_failure
+
+FETCH_DEADLINE_S = 15.0
+PAGE_BYTES_MAX = 25_000_000
+FILE_BYTES_MAX = 50_000_000
+REDIRECTS_MAX = 10
+VALIDATOR_CHARS_MAX = 1_000
+
+PAGE_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.9,*/*;q=0.8"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a site answered; `url` is where its redirects led.
+
+    With `unchanged` the site says that the page is what `etag` or `last_modified` stand for, and
+    `body` is empty. The two come back as the site sent them, for the next conditional request.
+    """
+
+    url: str
+    body: bytes
+    content_type: str | None
+    charset: str | None
+    etag: str | None
+    last_modified: str | None
+    headers: Mapping[str, str]
+    unchanged: bool = False
+
+
+def fetch_page(
+    client: Client, url: str, *, etag: str | None = None, last_modified: str | None = None
+) -> Page:
+    """Read a web page of at most PAGE_BYTES_MAX; raises HttpPermanent or HttpTransient."""
+    headers = {"Accept": PAGE_ACCEPT, **_conditions(etag, last_modified)}
+    return _fetch(client, _request(url, headers, bytes_max=PAGE_BYTES_MAX))
+
+
+def fetch_file(
+    client: Client, url: str, *, etag: str | None = None, last_modified: str | None = None
+) -> Page:
+    """Read a file of at most FILE_BYTES_MAX; raises HttpPermanent or HttpTransient."""
+    headers = _conditions(etag, last_modified)
+    return _fetch(client, _request(url, headers, bytes_max=FILE_BYTES_MAX))
+
+
+def _request(url: str, headers: Mapping[str, str], *, bytes_max: int) -> Request:
+    return Request(
+        url,
+        headers=headers,
+        deadline_s=FETCH_DEADLINE_S,
+        body_bytes_max=bytes_max,
+        redirects_max=REDIRECTS_MAX,
+    )
+
+
+def _fetch(client: Client, request: Request) -> Page:
+    response = client.request(request)
+    is_conditional = {"If-None-Match", "If-Modified-Since"} & request.headers.keys()
+    unchanged = response.status == 304 and bool(is_conditional)
+    if not (200 <= response.status < 300 or unchanged):
+        raise _refusal(request.url, response)
+    return Page(
+        url=response.url,
+        body=response.body,
+        content_type=response.content_type,
+        charset=response.charset,
+        etag=_validator(response, "ETag"),
+        last_modified=_validator(response, "Last-Modified"),
+        headers=response.headers,
+        unchanged=unchanged,
+    )
+
+
+def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
+    conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    return {name: value for name, value in conditions.items() if value}
+
+
+def _validator(response: Response, name: str) -> str | None:
+    # Stored and sent back: one that could not be sent again is as good as none.
+    value = response.headers.get(name)
+    usable = value and value.isascii() and value.isprintable() and len(value) <= VALIDATOR_CHARS_MAX
+    return value if usable else None
+
+
+def _refusal(url: str, response: Response) -> Exception:
+    if 300 <= response.status < 400:
+        return HttpPermanent(
+            f"{url} answers with a redirect that leads nowhere (HTTP {response.status})",
+            failure_class="redirect",
+            status=response.status,
+        )
+    wait_s = parse_retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC))
+    return status_failure(response.url, response.status, retry_after_s=wait_s)

@@ -1,0 +1,173 @@
+"""Connections that can only reach checked addresses, however the address was found."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import certifi
+from aiohttp import ClientResponse, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+
+from pipelines.gateways.addresses import Egress, is_forbidden
+
+Lookup = Callable[[str], Sequence[str]]
+SocketFactory = Callable[[tuple[int, int, int, str, tuple[str, int]]], socket.socket]
+
+LOOKUPS_MAX = 64
+INTERIM_ANSWERS_MAX = 16
+KEEP_ALIVE_S = 15
+
+
+@dataclass(slots=True)
+class Destination:
+    """Where the running request is going.
+
+    `via` is the address that redirected there; `refused` is why, once its address was forbidden.
+    """
+
+    host: str
+    port: int
+    via: str | None = None
+    refused: str | None = None
+
+
+# The socket factory is told an address, but an exception for a host needs the host's name too.
+destination: ContextVar[Destination] = ContextVar("destination")
+
+
+class ImpatientResponse(ClientResponse):
+    """Gives up on a server that sends one interim answer (100 Continue) after the other."""
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        protocol = connection.protocol
+        assert protocol is not None
+        left = INTERIM_ANSWERS_MAX
+        read = protocol.read
+
+        async def read_next() -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise HttpProcessingError(message="too many interim answers")
+            return await read()
+
+        protocol.read = read_next  # type: ignore[method-assign]
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
+
+
+class AddressRefusedError(OSError):
+    """An OSError, because the connector loses every other kind on its way up."""
+
+
+def guarded_connector(egress: Egress, *, lookup: Lookup) -> TCPConnector:
+    """Build a connector; needs a running loop.
+
+    The resolver refuses a name with any forbidden address; the socket factory sees the very
+    address that is connected to, and so literals and rebinding as well.
+    """
+    return TCPConnector(
+        resolver=CheckedResolver(egress, lookup=lookup),
+        socket_factory=_checked_sockets(egress),
+        ssl=_trust(),
+        use_dns_cache=False,
+        limit=0,
+        keepalive_timeout=KEEP_ALIVE_S,
+    )
+
+
+def look_up(host: str) -> Sequence[str]:
+    """Resolve a name with the system's resolver; blocks."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class CheckedResolver(AbstractResolver):
+    def __init__(self, egress: Egress, *, lookup: Lookup) -> None:
+        self._egress = egress
+        self._lookup = lookup
+        self._slots = asyncio.Semaphore(LOOKUPS_MAX)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        addresses = await self._in_thread(host)
+        for address in addresses:
+            _refuse_forbidden(address, egress=self._egress)
+        return [_result(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _in_thread(self, host: str) -> Sequence[str]:
+        # Not the loop's executor: a few hosts with dead name servers would fill its threads, and
+        # the interpreter would wait for them on its way out.
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[str]] = loop.create_future()
+        await self._slots.acquire()
+
+        def work() -> None:
+            found: Sequence[str] | Exception
+            try:
+                found = self._lookup(host)
+            except Exception as error:  # noqa: BLE001 - carried over to the waiting task
+                found = error
+            loop.call_soon_threadsafe(settle, found)
+
+        def settle(found: Sequence[str] | Exception) -> None:
+            self._slots.release()
+            if answer.done():
+                return
+            if isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+
+        threading.Thread(target=work, name="dns", daemon=True).start()
+        return await answer
+
+
+def _checked_sockets(egress: Egress) -> SocketFactory:
+    def open_socket(target: tuple[int, int, int, str, tuple[str, int]]) -> socket.socket:
+        family, kind, protocol, _, sockaddr = target
+        _refuse_forbidden(sockaddr[0], egress=egress)
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
+
+
+def _refuse_forbidden(address: str, *, egress: Egress) -> None:
+    to = destination.get()
+    reason = is_forbidden(ip_address(address), host=to.host, port=to.port, egress=egress)
+    if reason is not None:
+        to.refused = reason
+        raise AddressRefusedError(f"{address} is {reason}")
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=0,
+        flags=socket.AI_NUMERICHOST,
+    )
+
+
+def _trust() -> ssl.SSLContext:
+    # The system's authorities (or SSL_CERT_FILE) and certifi's: slim images ship none.
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
