@@ -17,6 +17,7 @@ from workers.config import Config
 from workers.jobs import QUEUES
 from workers.lease import Lease
 from workers.runway import Runway
+from workers.stack import environment
 from workers.supervisor import Supervisor
 
 QueueOption = Annotated[
@@ -107,13 +108,3 @@ def parse_queues(queues: list[str] | None, threads: int | None) -> dict[str, int
 
 def int_or_zero(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
-
-
-def environment(found: Config) -> dict[str, str]:
-    """For child processes: they use the servers that run already."""
-    return {
-        "DATABASE_URL": found.database_url or "",
-        "DATABASE_DIRECT_URL": found.database_direct_url or "",
-        "REDIS_URL": found.redis_url or "",
-        "AVIVRO_HOME": str(found.home),
-    }

@@ -1,0 +1,90 @@
+"""Real servers for every test that asks: one embedded pair a session, a fresh database a test."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+import redis
+from psycopg import sql
+
+from db.embedded import Services, serve
+from db.migrate import migrate
+from db.pool import Connection, connect
+
+TEMPLATE = "avivro_template"
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """An embedded Postgres and Redis of their own, gone with the session."""
+    with TemporaryDirectory(prefix="avivro-tests-") as home, serve(Path(home)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(services: Services) -> str:
+    """The name of a migrated database that is only copied."""
+    assert services.database_url is not None
+    with administer(services) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    migrate(with_database(services.database_url, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(services: Services, template: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    with fresh_database(services, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(services: Services) -> Iterator[str]:
+    """A fresh database without any of our objects."""
+    with fresh_database(services, template="template1") as url:
+        yield url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    """An autocommitting connection to the test's database."""
+    with connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def redis_url(services: Services) -> Iterator[str]:
+    """The session's Redis, emptied."""
+    assert services.redis_url is not None
+    with redis.Redis.from_url(services.redis_url) as client:
+        client.flushall()
+    yield services.redis_url
+
+
+@contextmanager
+def fresh_database(services: Services, *, template: str) -> Iterator[str]:
+    assert services.database_url is not None
+    name = f"test_{uuid4().hex[:12]}"
+    with administer(services) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+    yield with_database(services.database_url, name)
+    with administer(services) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def administer(services: Services) -> Connection:
+    assert services.database_url is not None
+    return connect(with_database(services.database_url, "postgres"), autocommit=True)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same address with another database."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()

@@ -1,0 +1,32 @@
+"""Every statement in db/*.sql is one that Postgres accepts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from db import statements
+from db.pool import Connection
+
+FOLDER = Path(statements.__file__).parent
+AREAS = sorted(path.stem for path in FOLDER.glob("*.sql") if path.stem != "shim")
+# Statements that only the whole file makes sense of, or that cannot be prepared at all.
+UNPREPARED = re.compile(rb"^(--[^\n]*\n)*\s*(COPY|CREATE|DO|RESET|SET|LISTEN|LOCK)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_postgres_prepares_every_statement(conn: Connection, area: str) -> None:
+    sql = statements.load(area)
+    for name in sql.names():
+        text = getattr(sql, name)
+        if not UNPREPARED.match(text):
+            conn.execute(b"PREPARE checked AS " + numbered(text))
+            conn.execute(b"DEALLOCATE checked")
+
+
+def numbered(text: bytes) -> bytes:
+    """Named placeholders as $1, $2 ..., as the server sees them."""
+    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", text)))
+    for number, name in enumerate(names, 1):
+        text = text.replace(b"%%(%s)s" % name, b"$%d" % number)
+    return text
