@@ -98,7 +98,7 @@ class Site:
         """One byte at a time, for ever."""
 
         def answer(wire: Wire, _: Hit) -> None:
-            head = _head(200, {"Content-Type": "text/html", "Content-Length": "1000000"})
+            head = _head(200, {"Content-Type": "text/html", "Content-Length": "10000"})
             wire.send(head[:-2] + b"X-Drip: " if in_head else head)
             while wire.wait(every_s):
                 wire.send(b"x")

@@ -210,7 +210,8 @@ def _redirect_target(url: URL, location: str | None) -> URL:
         raw = location.encode("utf-8", "surrogateescape")
         location = raw.decode("utf-8") if _is_utf8(raw) else raw.decode("latin-1")
     try:
-        return check_url(str(url.join(URL(location))))
+        # Joining would quote a backslash away, which other clients read as a slash.
+        return check_url(location if "\\" in location else str(url.join(URL(location))))
     except (HttpPermanent, ValueError) as error:
         raise HttpPermanent(
             f"{url} redirects to an address that is not accepted: {location[:200]!a}",
