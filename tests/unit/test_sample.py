@@ -14,6 +14,7 @@ import pypdfium2
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from pipelines.gateways import fetch
 from workers.sample import FILES, PAGES, QUESTIONS, ROOT, SITE, Question, routes, serve
 
 FURNITURE = ["nav.bar", "footer.site", ".cookie-banner", ".newsletter form", ".related", "script"]
@@ -133,6 +134,16 @@ def test_the_comparison_table_repeats_the_prices_of_the_cards() -> None:
     monthly = next(row for row in rows if row.startswith("Price, paid monthly"))
 
     assert prices(monthly) == [price for card in offers(page).values() for price in prices(card)]
+
+
+def test_the_limits_on_the_sources_page_are_those_of_the_code() -> None:
+    rows = soup(SITE / "docs/knowledge-sources.html").select("#limits + table tbody tr")
+    limits = dict([cell.get_text() for cell in row.select("td")][:2] for row in rows)
+
+    assert limits["Size of a web page"] == f"{fetch.PAGE_BYTES_MAX // 10**6} MB"
+    assert limits["Size of a file"] == f"{fetch.FILE_BYTES_MAX // 10**6} MB"
+    assert limits["Redirects followed"] == str(fetch.REDIRECTS_MAX)
+    assert limits["Time to fetch a page"].startswith(f"{fetch.FETCH_DEADLINE_S:.0f} seconds")
 
 
 def test_the_webhook_page_lists_the_twelve_events() -> None:
