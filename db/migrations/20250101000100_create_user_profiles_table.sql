@@ -34,6 +34,9 @@ CREATE TABLE public.user_profiles (
         CHECK (subscription_tier IN ('free', 'starter', 'professional', 'enterprise')),
     CONSTRAINT user_profiles_subscription_status_check
         CHECK (subscription_status IN ('active', 'cancelled', 'past_due', 'trialing')),
+    -- Refuses a zone Postgres does not know: triggers compute days in it, for visitors' writes too.
+    CONSTRAINT user_profiles_time_zone_check
+        CHECK (timezone(time_zone, '2000-01-01 00:00+00'::timestamptz) IS NOT NULL),
     CONSTRAINT user_profiles_monthly_message_limit_check CHECK (monthly_message_limit >= 0),
     CONSTRAINT user_profiles_monthly_messages_used_check CHECK (monthly_messages_used >= 0)
 );

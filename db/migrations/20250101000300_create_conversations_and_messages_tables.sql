@@ -144,3 +144,115 @@ CREATE POLICY "owners edit messages" ON public.messages
 CREATE POLICY "owners delete messages" ON public.messages
     FOR DELETE TO authenticated USING (
         EXISTS (SELECT FROM public.conversations AS c WHERE c.id = conversation_id));
+
+-- Counters. Statement-level, so that a bulk insert updates each parent once; rows are locked in
+-- the order of their ids, conversations before agents, so that two writers cannot deadlock.
+-- Parents that are gone (a cascade) match nothing.
+
+CREATE FUNCTION private.add_to_agents(
+    agent_ids uuid[], conversations int[], messages int[]
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM FROM public.agents WHERE id = ANY (agent_ids) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.agents AS a
+    SET total_conversations = a.total_conversations + change.conversations,
+        total_messages = a.total_messages + change.messages
+    FROM (SELECT agent_id, sum(c) AS conversations, sum(m) AS messages
+          FROM unnest(agent_ids, conversations, messages) AS each (agent_id, c, m)
+          GROUP BY agent_id) AS change
+    WHERE a.id = change.agent_id;
+END $$;
+
+CREATE FUNCTION private.count_conversations() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    sign int := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
+BEGIN
+    PERFORM private.add_to_agents(
+        array_agg(agent_id), array_agg(sign * conversations), array_agg(sign * messages))
+    FROM (SELECT agent_id, count(*)::int AS conversations, sum(message_count)::int AS messages
+          FROM changed GROUP BY agent_id) AS change
+    HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_conversations_on_insert AFTER INSERT ON public.conversations
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.count_conversations();
+CREATE TRIGGER count_conversations_on_delete AFTER DELETE ON public.conversations
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.count_conversations();
+
+CREATE FUNCTION private.move_conversation() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM private.add_to_agents(
+        ARRAY[OLD.agent_id, NEW.agent_id], ARRAY[-1, 1],
+        ARRAY[-OLD.message_count, NEW.message_count]);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER move_conversation AFTER UPDATE OF agent_id ON public.conversations
+    FOR EACH ROW WHEN (OLD.agent_id <> NEW.agent_id)
+    EXECUTE FUNCTION private.move_conversation();
+
+CREATE FUNCTION private.add_to_conversations(
+    conversation_ids uuid[], messages int[], last_at timestamptz[]
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM FROM public.conversations WHERE id = ANY (conversation_ids)
+    ORDER BY id FOR NO KEY UPDATE;
+    WITH counted AS (
+        UPDATE public.conversations AS c
+        SET message_count = c.message_count + change.messages,
+            duration_seconds = greatest(c.duration_seconds, least(
+                extract(epoch FROM change.last_at - c.created_at), 2147483647)::int),
+            updated_at = now()
+        FROM (SELECT conversation_id, sum(m)::int AS messages, max(at) AS last_at
+              FROM unnest(conversation_ids, messages, last_at) AS each (conversation_id, m, at)
+              GROUP BY conversation_id) AS change
+        WHERE c.id = change.conversation_id
+        RETURNING c.agent_id, change.messages
+    )
+    SELECT array_agg(agent_id), array_agg(counted.messages)
+    INTO conversation_ids, messages FROM counted;
+    PERFORM private.add_to_agents(
+        conversation_ids, array_fill(0, ARRAY[cardinality(messages)]), messages)
+    WHERE conversation_ids IS NOT NULL;
+END $$;
+
+CREATE FUNCTION private.count_messages() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    sign int := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
+BEGIN
+    PERFORM private.add_to_conversations(
+        array_agg(conversation_id), array_agg(sign * messages), array_agg(last_at))
+    FROM (SELECT conversation_id, count(*)::int AS messages,
+                 CASE WHEN sign > 0 THEN max(created_at) END AS last_at
+          FROM changed GROUP BY conversation_id) AS change
+    HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_messages_on_insert AFTER INSERT ON public.messages
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.count_messages();
+CREATE TRIGGER count_messages_on_delete AFTER DELETE ON public.messages
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.count_messages();
+
+CREATE FUNCTION private.move_message() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM private.add_to_conversations(
+        ARRAY[OLD.conversation_id, NEW.conversation_id], ARRAY[-1, 1],
+        ARRAY[NULL, NEW.created_at]);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER move_message AFTER UPDATE OF conversation_id ON public.messages
+    FOR EACH ROW WHEN (OLD.conversation_id <> NEW.conversation_id)
+    EXECUTE FUNCTION private.move_message();
+
+REVOKE EXECUTE ON FUNCTION private.add_to_agents, private.count_conversations,
+    private.move_conversation, private.add_to_conversations, private.count_messages,
+    private.move_message FROM PUBLIC;

@@ -70,3 +70,68 @@ CREATE POLICY "owners edit leads" ON public.leads
         conversation_id IS NULL OR private.conversation_agent(conversation_id) = agent_id));
 CREATE POLICY "owners delete leads" ON public.leads
     FOR DELETE TO authenticated USING (agent_id = ANY (ARRAY(SELECT private.own_agent_ids())));
+
+-- Counters and conversion, in the same order of locks as those of messages: conversations first.
+
+CREATE FUNCTION private.count_leads(agent_ids uuid[], leads int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM FROM public.agents WHERE id = ANY (agent_ids) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.agents AS a
+    SET total_leads = a.total_leads + change.leads
+    FROM (SELECT agent_id, sum(l) AS leads
+          FROM unnest(agent_ids, leads) AS each (agent_id, l) GROUP BY agent_id) AS change
+    WHERE a.id = change.agent_id;
+END $$;
+
+-- Computed from what is there, not added up: a conversation is a lead while it has one.
+CREATE FUNCTION private.mark_lead_conversations(conversation_ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM FROM public.conversations WHERE id = ANY (conversation_ids)
+    ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.conversations AS c
+    SET is_lead = first.at IS NOT NULL, lead_captured_at = first.at
+    FROM (SELECT k.id, min(l.created_at) AS at
+          FROM public.conversations AS k LEFT JOIN public.leads AS l ON l.conversation_id = k.id
+          WHERE k.id = ANY (conversation_ids)
+          GROUP BY k.id) AS first
+    WHERE c.id = first.id
+      AND (c.is_lead, c.lead_captured_at) IS DISTINCT FROM (first.at IS NOT NULL, first.at);
+END $$;
+
+CREATE FUNCTION private.keep_lead_counters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    sign int := CASE TG_OP WHEN 'DELETE' THEN -1 ELSE 1 END;
+BEGIN
+    PERFORM private.mark_lead_conversations(array_agg(DISTINCT conversation_id))
+    FROM changed WHERE conversation_id IS NOT NULL HAVING count(*) > 0;
+    PERFORM private.count_leads(array_agg(agent_id), array_agg(sign * leads))
+    FROM (SELECT agent_id, count(*)::int AS leads FROM changed GROUP BY agent_id) AS change
+    HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER keep_lead_counters_on_insert AFTER INSERT ON public.leads
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.keep_lead_counters();
+CREATE TRIGGER keep_lead_counters_on_delete AFTER DELETE ON public.leads
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION private.keep_lead_counters();
+
+CREATE FUNCTION private.move_lead() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM private.mark_lead_conversations(
+        array_remove(ARRAY[OLD.conversation_id, NEW.conversation_id], NULL));
+    PERFORM private.count_leads(ARRAY[OLD.agent_id, NEW.agent_id], ARRAY[-1, 1])
+    WHERE OLD.agent_id <> NEW.agent_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER move_lead AFTER UPDATE OF agent_id, conversation_id, created_at ON public.leads
+    FOR EACH ROW WHEN ((OLD.agent_id, OLD.conversation_id, OLD.created_at)
+        IS DISTINCT FROM (NEW.agent_id, NEW.conversation_id, NEW.created_at))
+    EXECUTE FUNCTION private.move_lead();
+
+REVOKE EXECUTE ON FUNCTION private.count_leads, private.mark_lead_conversations,
+    private.keep_lead_counters, private.move_lead FROM PUBLIC;

@@ -109,3 +109,37 @@ CREATE POLICY "owners edit examples" ON public.training_examples
     WITH CHECK (agent_id = ANY (ARRAY(SELECT private.own_agent_ids())));
 CREATE POLICY "owners delete examples" ON public.training_examples
     FOR DELETE TO authenticated USING (agent_id = ANY (ARRAY(SELECT private.own_agent_ids())));
+
+-- An approved correction teaches: the visitor's question before the corrected answer becomes the
+-- input. Approving it again, or editing it, keeps the one example.
+CREATE FUNCTION private.learn_from_correction() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    question text;
+BEGIN
+    SELECT q.content INTO question
+    FROM public.messages AS answer
+    JOIN public.messages AS q ON q.conversation_id = answer.conversation_id
+    WHERE answer.id = NEW.message_id AND q.role = 'user' AND q.id <> answer.id
+      AND q.created_at <= answer.created_at
+    ORDER BY q.created_at DESC, q.id
+    LIMIT 1;
+    INSERT INTO public.training_examples AS example
+        (agent_id, correction_id, input, expected_output, category, source)
+    VALUES (NEW.agent_id, NEW.id, coalesce(question, NEW.original_response),
+            NEW.corrected_response, NEW.correction_type, 'correction')
+    ON CONFLICT (correction_id) DO UPDATE SET expected_output = excluded.expected_output;
+    UPDATE public.messages SET was_corrected = true, correction_id = NEW.id
+    WHERE id = NEW.message_id AND (NOT was_corrected OR correction_id IS DISTINCT FROM NEW.id);
+    RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION private.learn_from_correction FROM PUBLIC;
+CREATE TRIGGER learn_from_correction_on_insert AFTER INSERT ON public.corrections
+    FOR EACH ROW WHEN (NEW.status IN ('approved', 'applied'))
+    EXECUTE FUNCTION private.learn_from_correction();
+CREATE TRIGGER learn_from_correction_on_update
+    AFTER UPDATE OF status, corrected_response ON public.corrections
+    FOR EACH ROW WHEN (NEW.status IN ('approved', 'applied')
+        AND (OLD.status, OLD.corrected_response)
+            IS DISTINCT FROM (NEW.status, NEW.corrected_response))
+    EXECUTE FUNCTION private.learn_from_correction();

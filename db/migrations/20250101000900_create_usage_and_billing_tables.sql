@@ -119,3 +119,20 @@ CREATE POLICY "owners read transactions" ON public.billing_transactions
     FOR SELECT TO authenticated USING (user_id = (SELECT auth.uid()));
 CREATE POLICY "owners read subscriptions" ON public.subscription_history
     FOR SELECT TO authenticated USING (user_id = (SELECT auth.uid()));
+
+CREATE FUNCTION private.keep_subscription_history() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    UPDATE public.subscription_history SET ended_at = now()
+    WHERE user_id = NEW.id AND ended_at IS NULL;
+    INSERT INTO public.subscription_history (user_id, tier, status, cancelled_at)
+    VALUES (NEW.id, NEW.subscription_tier, NEW.subscription_status,
+            CASE WHEN NEW.subscription_status = 'cancelled' THEN now() END);
+    RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION private.keep_subscription_history FROM PUBLIC;
+CREATE TRIGGER keep_subscription_history
+    AFTER UPDATE OF subscription_tier, subscription_status ON public.user_profiles
+    FOR EACH ROW WHEN ((OLD.subscription_tier, OLD.subscription_status)
+        IS DISTINCT FROM (NEW.subscription_tier, NEW.subscription_status))
+    EXECUTE FUNCTION private.keep_subscription_history();

@@ -126,3 +126,67 @@ BEGIN
         EXECUTE format('ALTER PUBLICATION supabase_realtime ADD TABLE public.%I', wanted);
     END LOOP;
 END $$;
+
+-- What owners are told by itself.
+
+CREATE FUNCTION private.tell_of_conversations() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    INSERT INTO public.notifications
+        (user_id, agent_id, type, title, message, priority, action_url, action_label)
+    SELECT a.user_id, a.id, 'new_conversation', 'New conversation',
+           format('%s started a conversation with %s.',
+                  coalesce(nullif(btrim(n.visitor_name), ''), 'A visitor'), a.name),
+           'normal', '/conversations/' || n.id, 'Open conversation'
+    FROM new_rows AS n JOIN public.agents AS a ON a.id = n.agent_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell_of_conversations AFTER INSERT ON public.conversations
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION private.tell_of_conversations();
+
+CREATE FUNCTION private.tell_of_leads() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    INSERT INTO public.notifications
+        (user_id, agent_id, type, title, message, priority, action_url, action_label)
+    SELECT a.user_id, a.id, 'new_lead', 'New lead',
+           format('%s left an address with %s.',
+                  coalesce(nullif(btrim(n.name), ''), nullif(btrim(n.email), ''), 'A visitor'),
+                  a.name),
+           'high', '/leads/' || n.id, 'Open lead'
+    FROM new_rows AS n JOIN public.agents AS a ON a.id = n.agent_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell_of_leads AFTER INSERT ON public.leads
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION private.tell_of_leads();
+
+-- Only the step over a mark tells, so it is told once a period unless the limit is raised.
+CREATE FUNCTION private.tell_of_usage() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    reached boolean := NEW.monthly_messages_used >= NEW.monthly_message_limit;
+BEGIN
+    INSERT INTO public.notifications
+        (user_id, type, title, message, priority, action_url, action_label)
+    VALUES (
+        NEW.id, 'usage_limit',
+        CASE WHEN reached THEN 'Message limit reached' ELSE 'Message limit almost reached' END,
+        format('%s of %s messages of this month are used.',
+               NEW.monthly_messages_used, NEW.monthly_message_limit),
+        CASE WHEN reached THEN 'urgent' ELSE 'high' END,
+        '/billing', 'See plans');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell_of_usage
+    AFTER UPDATE OF monthly_messages_used, monthly_message_limit ON public.user_profiles
+    FOR EACH ROW WHEN (
+        (NEW.monthly_messages_used >= NEW.monthly_message_limit
+            AND OLD.monthly_messages_used < OLD.monthly_message_limit)
+        OR (NEW.monthly_messages_used >= 0.8 * NEW.monthly_message_limit
+            AND OLD.monthly_messages_used < 0.8 * OLD.monthly_message_limit))
+    EXECUTE FUNCTION private.tell_of_usage();
+
+REVOKE EXECUTE ON FUNCTION private.tell_of_conversations, private.tell_of_leads,
+    private.tell_of_usage FROM PUBLIC;
