@@ -42,15 +42,15 @@ def describe_server(home: Path, kind: Kind, read_version: Callable[[], str]) -> 
         check_data(kind, place)
     except (EmbeddedError, OSError) as error:
         problem = str(error)
-    state = load_state(place) if is_kept(place) else None
+    state = load_state(place)
     answers = state is not None and kind.answers(state)
-    if state is not None and not answers:
-        problem = f"{kind.title} does not answer at {state.address}. See its log {place.log}."
+    if is_kept(place) and not answers:
+        problem = f"{kind.title} has a keeper but does not answer. See its log {place.log}."
     return Description(
         name=kind.title,
         is_running=answers,
         version=version,
-        address=state.address if state is not None else None,
+        address=state.address if state is not None and answers else None,
         data=place.data,
         log=place.log,
         problem=problem,

@@ -116,6 +116,7 @@ class Keeper:
     def _restart(self) -> None:
         """On the same address, for as long as it takes: clients reconnect to what they know."""
         log.warning("%s ended with code %s", self._server.title, self._process.returncode)
+        self._place.state.unlink(missing_ok=True)
         try:
             self._process = start(self._server)
         except (EmbeddedError, OSError) as error:

@@ -42,8 +42,11 @@ class Postgres:
     process_names: tuple[str, ...] = ("postgres",)
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
+    orphan_signal = signal.SIGQUIT
+
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._is_password_new = not place.settings.exists()
         self._settings = load_settings(place)
         self._account = postgres_account()
         self._programs = find_programs()
@@ -64,6 +67,9 @@ class Postgres:
         self._programs = readable_programs(self._programs, self._account)
         if not self.place.data.exists():
             self._create_cluster()
+        elif self._is_password_new:
+            self.clear_leftovers()
+            self._provision(self.place.data)
         refuse_other_major(self.place.data, self._programs)
         self.change_address()
 
@@ -80,9 +86,8 @@ class Postgres:
         Postgres itself would refuse to start when that number belongs to any process of its user.
         """
         pid_file = self.place.data / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError):
-            pid = int(pid_file.read_text().split("\n", 1)[0] or 0)
-            refuse_foreign_postmaster(pid, self.place.data)
+        if pid_file.exists():
+            refuse_foreign_postmaster(pid_file, self.place.data)
             pid_file.unlink()
 
     def command(self) -> Command:
@@ -100,8 +105,11 @@ class Postgres:
             return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
         return False
 
+    def is_child(self, argv: list[str]) -> bool:
+        return bool(argv) and argv[0].startswith("postgres: ")
+
     def leave(self) -> None:
-        pass
+        """Nothing: its socket is a port."""
 
     def _write(self, name: str, text: str) -> Path:
         path = self.place.folder / name
@@ -115,13 +123,18 @@ class Postgres:
         remove_tree(new)
         new.mkdir(mode=0o700)
         self._account.own(new)
-        self._run("initdb", "-D", str(new), "--username=postgres", "--auth=reject",
+        self._run("initdb", "-D", str(new), "--username=postgres", "--auth=reject", "--no-sync",
                   "--encoding=UTF8", "--locale=C", f"--lc-ctype={pick_ctype()}",
                   "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # fmt: skip
+        self._provision(new)
+        self._run("initdb", "-D", str(new), "--sync-only")
+        new.rename(self.place.data)
+
+    def _provision(self, data: Path) -> None:
+        """In single-user mode: no one can connect before there is a password."""
         provision = (HERE / "provision.sql").read_text()
         statements = provision.replace(":password", self._settings.password)
-        self._run("postgres", "--single", "-D", str(new), "postgres", text=statements)
-        new.rename(self.place.data)
+        self._run("postgres", "--single", "-D", str(data), "postgres", text=statements)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
         result = subprocess.run(
@@ -237,9 +250,10 @@ def describe_move(data: Path, *, kept: str, ours: str) -> str:
     )
 
 
-def refuse_foreign_postmaster(pid: int, data: Path) -> None:
+def refuse_foreign_postmaster(pid_file: Path, data: Path) -> None:
     """A server that somebody started by hand on our folder holds no lock of ours."""
     try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
         process = psutil.Process(pid)
         is_ours = process.name() == "postgres" and str(data) in process.cmdline()
     except (psutil.Error, ValueError):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ class Server(Protocol):
     process_names: tuple[str, ...]
     # The polite way first; each gets its share of STOP_PATIENCE_S.
     stop_signals: tuple[signal.Signals, ...]
+    # For children whose server is gone: they only have to end.
+    orphan_signal: signal.Signals
 
     def install(self) -> None:
         """Make the data folder and choose the address."""
@@ -59,6 +62,9 @@ class Server(Protocol):
     def command(self) -> Command: ...
 
     def is_ready(self, pid: int) -> bool: ...
+
+    def is_child(self, argv: list[str]) -> bool:
+        """Whether a process of this server is one that the server itself started."""
 
     def leave(self) -> None:
         """Remove what only a running server needs."""
@@ -182,9 +188,9 @@ def end_survivors(server: Server) -> None:
     """End every process that still holds the server's lock. Raises EmbeddedError if one stays."""
     lock = open_lock(server.place.server_lock)
     try:
+        if take(lock):
+            return
         for ending, patience_s in zip(server.stop_signals, STOP_PATIENCE_S, strict=True):
-            if take(lock):
-                return
             signal_survivors(server, ending)
             if wait_for(lock, patience_s):
                 return
@@ -203,7 +209,12 @@ def wait_for(lock: int, patience_s: float) -> bool:
 
 
 def signal_survivors(server: Server, ending: signal.Signals) -> None:
-    for process in find_survivors(server):
+    """A live server ends its children itself: what SIGINT means to them is another thing."""
+    found = find_survivors(server)
+    heads = [process for process in found if not server.is_child(process.info["cmdline"])]
+    if not heads and ending != signal.SIGKILL:
+        ending = server.orphan_signal
+    for process in heads or found:
         with contextlib.suppress(psutil.Error):
             process.send_signal(ending)
 
@@ -229,5 +240,5 @@ def trim_log(log: Path) -> None:
     """Keep one older log. The server appends to the open file, so it is copied, then emptied."""
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_BYTES_MAX:
-            log.with_suffix(".log.1").write_bytes(log.read_bytes())
+            shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)

@@ -17,7 +17,7 @@ from db.embedded import valkey
 from db.embedded.account import Account, postgres_account
 from db.embedded.errors import EmbeddedError
 from db.embedded.locks import is_held, open_lock, release, take
-from db.embedded.place import Place, State, load_state, prepare_place
+from db.embedded.place import Place, State, load_state, prepare_place, reason
 from db.embedded.running import READY, read_log_tail
 
 log = logging.getLogger(__name__)
@@ -73,17 +73,25 @@ def serve(home: Path, *, postgres: bool = True, redis: bool = True) -> Iterator[
     """
     kinds = [kind for kind, is_wanted in ((POSTGRES, postgres), (REDIS, redis)) if is_wanted]
     with ExitStack() as stack:
-        users = [User(kind, home) for kind in kinds]
-        for user in users:
-            stack.callback(user.wait_until_down)
-        for user in users:
-            stack.callback(user.leave)
-        for user in users:
-            user.enter()
-        states = {user.kind.name: user.join() for user in users}
+        places = [prepare_place(home, kind.name, kind.account()) for kind in kinds]
+        users = [User(kind, place) for kind, place in zip(kinds, places, strict=True)]
+        for end in (User.wait_until_down, User.leave):
+            for user in users:
+                stack.callback(end, user)
+        states = start_all(users)
         stack.enter_context(watch(users))
         urls = {name: state.url for name, state in states.items()}
         yield Services(database_url=urls.get("postgres"), redis_url=urls.get("redis"))
+
+
+def start_all(users: list["User"]) -> dict[str, State]:
+    """Side by side: each keeper is started before the first one is waited for."""
+    try:
+        for user in users:
+            user.enter()
+        return {user.kind.name: user.join() for user in users}
+    except OSError as error:
+        raise EmbeddedError(f"The embedded servers cannot run: {reason(error)}.") from error
 
 
 @contextmanager
@@ -102,35 +110,30 @@ def watch(users: list["User"]) -> Iterator[None]:
         yield
     finally:
         is_over.set()
+        for user in users:
+            user.give_up()
         thread.join()
 
 
 class User:
     """One process' use of one server."""
 
-    def __init__(self, kind: Kind, home: Path) -> None:
+    def __init__(self, kind: Kind, place: Place) -> None:
         self.kind = kind
-        self._home = home
-        self._place: Place | None = None
-        self._lock: int | None = None
-        self._line: IO[bytes] | None = None
+        self._place = place
+        self._lock = open_lock(place.users_lock)
+        self._starting: StartingKeeper | None = None
+        self._is_giving_up = False
         self._trouble = ""
-
-    @property
-    def place(self) -> Place:
-        assert self._place is not None
-        return self._place
 
     def enter(self) -> None:
         """Be counted, and start the keeper if there is none. Waits for one that leaves."""
-        self._place = prepare_place(self._home, self.kind.name, self.kind.account())
-        self._lock = open_lock(self.place.users_lock)
         ends_at = time.monotonic() + STOP_TIMEOUT_S
         while not take(self._lock, shared=True):
             if time.monotonic() > ends_at:
                 raise EmbeddedError(
-                    f"The embedded {self.kind.title} in {self.place.folder} is stopping for more "
-                    f"than {STOP_TIMEOUT_S:.0f} s. See its log {self.place.log}."
+                    f"The embedded {self.kind.title} in {self._place.folder} did not finish "
+                    f"stopping within {STOP_TIMEOUT_S:.0f} s. See its log {self._place.log}."
                 )
             time.sleep(LOOK_PERIOD_S)
         self._start_keeper_if_none()
@@ -138,111 +141,125 @@ class User:
     def join(self) -> State:
         """Wait until the server answers, starting keepers as often as they vanish."""
         ends_at = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < ends_at:
+        while time.monotonic() < ends_at and not self._is_giving_up:
             self._start_keeper_if_none()
-            self._hear_keeper(ends_at)
-            state = load_state(self.place)
+            self._hear_keeper()
+            state = load_state(self._place)
             if state is not None and self.kind.answers(state):
                 return state
             time.sleep(LOOK_PERIOD_S)
         raise EmbeddedError(
             f"The embedded {self.kind.title} did not answer within {START_TIMEOUT_S:.0f} s. "
-            f"Its log {self.place.log} ends:\n{read_log_tail(self.place.log)}"
+            f"Its log {self._place.log} ends:\n{read_log_tail(self._place.log)}"
         )
 
     def rejoin(self) -> None:
         """Replace a keeper that was killed. Never raises: the next look tries again."""
         try:
-            if is_held(self.place.keeper_lock) or not self.place.folder.exists():
+            if is_held(self._place.keeper_lock) or not self._place.folder.exists():
                 return
-            before = load_state(self.place)
+            before = load_state(self._place)
             after = self.join()
         except (EmbeddedError, OSError) as error:
             self._tell(f"the embedded {self.kind.title} is down: {error}")
         else:
             moved = before is not None and before.address != after.address
-            self._tell("" if not moved else f"{self.kind.title} moved to {after.address}: restart")
+            self._tell(f"{self.kind.title} moved to {after.address}: restart" if moved else "")
+
+    def give_up(self) -> None:
+        """End a `join` that another thread is in."""
+        self._is_giving_up = True
 
     def leave(self) -> None:
-        if self._line is not None:
-            self._line.close()
-        if self._lock is not None:
-            release(self._lock)
+        if self._starting is not None:
+            self._starting.forget()
+        release(self._lock)
 
     def wait_until_down(self) -> None:
         """Return when the server is down, or as soon as somebody else is seen to use it."""
-        if self._lock is None:
-            return
+        place = self._place
         ends_at = time.monotonic() + STOP_TIMEOUT_S
-        while is_held(self.place.keeper_lock) or is_held(self.place.server_lock):
-            if has_users(self.place):
+        while is_held(place.keeper_lock) or is_held(place.server_lock):
+            if has_users(place):
                 return
             if time.monotonic() > ends_at:
-                log.warning("%s is still stopping, see %s", self.kind.title, self.place.log)
+                log.warning("%s is still stopping, see %s", self.kind.title, place.log)
                 return
             time.sleep(LOOK_PERIOD_S)
 
     def _start_keeper_if_none(self) -> None:
-        lock = open_lock(self.place.keeper_lock)
+        lock = open_lock(self._place.keeper_lock)
         try:
-            if self._line is None and take(lock):
+            if self._starting is None and take(lock):
                 # What a killed keeper left behind must not be believed.
-                self.place.state.unlink(missing_ok=True)
-                self._line = start_keeper(self.kind.name, self.place, lock)
+                self._place.state.unlink(missing_ok=True)
+                self._starting = StartingKeeper(self.kind, self._place, lock)
         finally:
             os.close(lock)
 
-    def _hear_keeper(self, ends_at: float) -> None:
-        if self._line is None:
-            return
-        said = hear(self._line, ends_at).decode(errors="replace")
-        self._line.close()
-        self._line = None
-        if said != READY:
-            raise EmbeddedError(
-                said
-                or f"The keeper of the embedded {self.kind.title} ended. Its log "
-                f"{self.place.log} ends:\n{read_log_tail(self.place.log)}"
-            )
+    def _hear_keeper(self) -> None:
+        if self._starting is not None and self._starting.has_reported():
+            self._starting = None
 
     def _tell(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
+        if trouble and trouble != self._trouble and not self._is_giving_up:
             log.warning("%s", trouble)
         self._trouble = trouble
 
 
-def start_keeper(name: str, place: Place, lock: int) -> IO[bytes]:
-    """Start a keeper that inherits its lock, so that nobody comes between. Returns its reports."""
-    command = [sys.executable, "-P", "-m", "db.embedded.keeper", name, str(place.folder), str(lock)]
-    paths = [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with place.log.open("ab") as errors:
-        place.log.chmod(0o600)
-        first_half = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
-    first_half.wait()
-    assert first_half.stdout is not None
-    return first_half.stdout
+class StartingKeeper:
+    """A keeper from its birth to its report. It inherits its lock: nobody can come between."""
 
+    def __init__(self, kind: Kind, place: Place, lock: int) -> None:
+        self._kind = kind
+        self._place = place
+        self._said = b""
+        arguments = [kind.name, str(place.folder), str(lock)]
+        paths = [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        with place.log.open("ab") as errors:
+            place.log.chmod(0o600)
+            self._first_half = subprocess.Popen(
+                [sys.executable, "-P", "-m", "db.embedded.keeper", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
 
-def hear(line: IO[bytes], ends_at: float) -> bytes:
-    """Everything the keeper says until it closes the line."""
-    said = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(line, selectors.EVENT_READ)
-        while selector.select(max(0.0, ends_at - time.monotonic())):
-            part = os.read(line.fileno(), 65536)
-            if not part:
-                break
-            said += part
-    return said
+    def has_reported(self) -> bool:
+        """Listen for a moment. Raises EmbeddedError with the reason when the keeper gave up."""
+        if not self._has_hung_up():
+            return False
+        self.forget()
+        said = self._said.decode(errors="replace")
+        if said != READY:
+            raise EmbeddedError(
+                said
+                or f"The keeper of the embedded {self._kind.title} ended. Its log "
+                f"{self._place.log} ends:\n{read_log_tail(self._place.log)}"
+            )
+        return True
+
+    def forget(self) -> None:
+        self._first_half.wait()
+        self._line.close()
+
+    @property
+    def _line(self) -> IO[bytes]:
+        assert self._first_half.stdout is not None
+        return self._first_half.stdout
+
+    def _has_hung_up(self) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._line, selectors.EVENT_READ)
+            if not selector.select(LOOK_PERIOD_S):
+                return False
+        part = os.read(self._line.fileno(), 65536)
+        self._said += part
+        return not part
 
 
 def has_users(place: Place) -> bool:

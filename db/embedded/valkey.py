@@ -31,6 +31,8 @@ class Valkey:
     process_names: tuple[str, ...] = ("valkey-server",)
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)
 
+    orphan_signal = signal.SIGTERM
+
     def __init__(self, place: Place) -> None:
         self.place = place
         self._settings = load_settings(place)
@@ -71,6 +73,10 @@ class Valkey:
 
     def is_ready(self, pid: int) -> bool:
         return answers(self.socket)
+
+    def is_child(self, argv: list[str]) -> bool:
+        """All of its processes bear the same title, and take SIGTERM in the same way."""
+        return False
 
     def leave(self) -> None:
         if self._settings.socket_folder is not None:
