@@ -199,6 +199,8 @@ CREATE FUNCTION private.add_to_conversations(
     conversation_ids uuid[], messages int[], last_at timestamptz[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    agent_ids uuid[];
 BEGIN
     PERFORM FROM public.conversations WHERE id = ANY (conversation_ids)
     ORDER BY id FOR NO KEY UPDATE;
@@ -215,10 +217,11 @@ BEGIN
         RETURNING c.agent_id, change.messages
     )
     SELECT array_agg(agent_id), array_agg(counted.messages)
-    INTO conversation_ids, messages FROM counted;
-    PERFORM private.add_to_agents(
-        conversation_ids, array_fill(0, ARRAY[cardinality(messages)]), messages)
-    WHERE conversation_ids IS NOT NULL;
+    INTO agent_ids, messages FROM counted;
+    IF agent_ids IS NOT NULL THEN
+        PERFORM private.add_to_agents(
+            agent_ids, array_fill(0, ARRAY[cardinality(agent_ids)]), messages);
+    END IF;
 END $$;
 
 CREATE FUNCTION private.count_messages() RETURNS trigger
