@@ -21,7 +21,7 @@ class Page:
     """What a site answered; `url` is where its redirects led.
 
     With `unchanged` the site says that the page is what `etag` or `last_modified` stand for, and
-    `body` is empty. The two come back as the site sent them, for the next conditional request.
+    `body` is empty. The two are what the next conditional request has to send.
     """
 
     url: str
@@ -62,8 +62,9 @@ def _request(url: str, headers: Mapping[str, str], *, bytes_max: int) -> Request
 
 def _fetch(client: Client, request: Request) -> Page:
     response = client.request(request)
-    is_conditional = {"If-None-Match", "If-Modified-Since"} & request.headers.keys()
-    unchanged = response.status == 304 and bool(is_conditional)
+    sent_etag = request.headers.get("If-None-Match")
+    sent_modified = request.headers.get("If-Modified-Since")
+    unchanged = response.status == 304 and bool(sent_etag or sent_modified)
     if not (200 <= response.status < 300 or unchanged):
         raise _refusal(request.url, response)
     return Page(
@@ -71,8 +72,9 @@ def _fetch(client: Client, request: Request) -> Page:
         body=response.body,
         content_type=response.content_type,
         charset=response.charset,
-        etag=_validator(response, "ETag"),
-        last_modified=_validator(response, "Last-Modified"),
+        etag=_validator(response, "ETag") or (sent_etag if unchanged else None),
+        last_modified=_validator(response, "Last-Modified")
+        or (sent_modified if unchanged else None),
         headers=response.headers,
         unchanged=unchanged,
     )

@@ -95,7 +95,10 @@ class Response:
 
 
 class Client:
-    """Requests for threads, made on the process's one event loop; safe to share."""
+    """Requests for threads, made on the process's one event loop; safe to share.
+
+    Its connections belong to the process that made them: a forked child makes a client of its own.
+    """
 
     def __init__(
         self, egress: Egress, *, lookup: Lookup = look_up, user_agent: str = USER_AGENT

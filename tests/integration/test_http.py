@@ -1,6 +1,8 @@
 """The guarded client against a zoo of servers on 127.0.0.1."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -62,6 +64,26 @@ def test_requests_after_each_other_share_a_connection(client: Client, server: Si
         get(client, url)
 
     assert (len(server.hits), server.connections) == (5, 1)
+
+
+FORK = """
+import os, sys
+from pipelines.gateways.addresses import Egress
+from pipelines.gateways.http import Client, Request
+def ask():
+    return Client(Egress.parse("127.0.0.1")).request(Request(sys.argv[1])).status
+assert ask() == 200
+child = os.fork()
+if child == 0:
+    os._exit(0 if ask() == 200 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_has_a_loop_of_its_own(server: Site) -> None:
+    command = [sys.executable, "-c", FORK, server.page("/a")]
+
+    assert subprocess.run(command, timeout=30, check=False).returncode == 0
 
 
 def test_threads_share_a_client(client: Client, server: Site) -> None:

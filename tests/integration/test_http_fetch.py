@@ -58,6 +58,17 @@ def test_a_page_that_did_not_change_is_not_sent_again(
     assert (again.etag, again.last_modified) == (first.etag, first.last_modified)
 
 
+def test_an_unchanged_page_keeps_validators_that_are_not_repeated(
+    client: Client, server: Site
+) -> None:
+    url = server.raw("/a", lambda wire, _: wire.send("HTTP/1.1 304 Not Modified\r\n\r\n"))
+
+    page = fetch_page(client, url, etag='"v1"', last_modified="Sat, 01 Feb 2025 12:00:00 GMT")
+
+    assert page.unchanged
+    assert (page.etag, page.last_modified) == ('"v1"', "Sat, 01 Feb 2025 12:00:00 GMT")
+
+
 def test_a_page_that_did_change_is_sent_in_full(client: Client, server: Site) -> None:
     url = server.page("/a", "new", headers={"ETag": '"v2"'})
 
