@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from db.embedded.errors import EmbeddedError
+
 UNPRIVILEGED = "nobody"
 UNPRIVILEGED_ID = 65534
 
@@ -33,12 +35,23 @@ class Account:
             os.chown(path, -1, self.gid)
         path.chmod(mode)
 
+    def check(self) -> None:
+        """Raises EmbeddedError where a container keeps root from running as somebody else."""
+        self.can_enter(Path("/"))
+
     def can_enter(self, folder: Path) -> bool:
         """Ask the system, not the mode bits: access lists and mounts have a say too."""
         if self.uid is None:
             return True
         test = ["/bin/sh", "-c", 'test -x "$0"', str(folder)]
-        return subprocess.run(test, **self.popen_options(), cwd="/").returncode == 0
+        try:
+            return subprocess.run(test, **self.popen_options(), cwd="/").returncode == 0
+        except OSError as error:
+            raise EmbeddedError(
+                "Postgres refuses to run as root, and root may not become the user `nobody` here: "
+                f"{error.strerror}. Run Avivro as an ordinary user, or set DATABASE_URL to a "
+                "Postgres of your own."
+            ) from error
 
 
 def postgres_account() -> Account:

@@ -102,7 +102,11 @@ def prepare_home(home: Path) -> Path:
     home = home.expanduser().absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_shared_folder(home)
-    admit_to_folder(postgres_account(), home)
+    try:
+        admit_to_folder(postgres_account(), home)
+    except OSError:
+        # Root without its powers: Redis is content with this, and Postgres says what it lacks.
+        home.chmod(0o700)
     return home
 
 
@@ -145,6 +149,7 @@ def prepare_folder(home: Path, server: str, account: Account) -> Path:
     if folder.is_symlink():
         return follow(folder)
     folder.mkdir(mode=0o700, exist_ok=True)
+    account.check()
     if can_use(account, folder):
         return folder
     if any(folder.iterdir()):

@@ -139,10 +139,10 @@ def find_processes(home: Path) -> list[psutil.Process]:
     ]
 
 
-def server_pid(home: Path, name: str) -> int:
+def server_pid(home: Path, name: str) -> int | None:
+    """None while the server is down."""
     state = load_state(find_place(home, name))
-    assert state is not None
-    return state.pid
+    return state.pid if state is not None else None
 
 
 def find_keepers(home: Path) -> list[psutil.Process]:

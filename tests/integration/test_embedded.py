@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.embedded import describe, postgres, serve
+from db.embedded import Services, describe, postgres, serve
 from db.embedded.place import find_place, load_state
 from db.embedded.valkey import SOCKET_PATH_BYTES_MAX
 from tests.integration.embedded_home import (
@@ -132,36 +132,33 @@ def test_nobody_else_can_look_into_home(home: Path) -> None:
     assert open_to_all == []
 
 
-def test_postgres_refuses_who_does_not_know_the_password(home: Path) -> None:
-    with serve(home, redis=False) as services:
-        assert services.database_url is not None
-        address = services.database_url.split("@")[1]
+def test_postgres_refuses_who_does_not_know_the_password(services: Services) -> None:
+    assert services.database_url is not None
+    address = services.database_url.split("@")[1]
 
-        with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(f"postgresql://postgres:wrong@{address}")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://postgres:wrong@{address}")
 
 
-def test_psql_takes_the_url_as_it_is(home: Path) -> None:
-    with serve(home, redis=False) as services:
-        said = subprocess.run(
-            [str(postgres.find_programs() / "psql"), str(services.database_url), "-Atc",
-             "CREATE EXTENSION vector; SELECT '[1,2]'::vector"],
-            capture_output=True,
-            text=True,
-        )  # fmt: skip
+def test_psql_takes_the_url_as_it_is(services: Services) -> None:
+    said = subprocess.run(
+        [str(postgres.find_programs() / "psql"), str(services.database_url), "-Atc",
+         "CREATE EXTENSION IF NOT EXISTS vector; SELECT '[1,2]'::vector"],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
 
     assert said.stdout.splitlines() == ["CREATE EXTENSION", "[1,2]"]
 
 
-def test_nothing_acknowledged_is_lost_or_evicted_by_configuration(home: Path) -> None:
-    with serve(home) as services:
-        with connect(services) as conn:
-            rows = conn.execute(
-                "SELECT name, setting FROM pg_settings WHERE name IN "
-                "('fsync', 'synchronous_commit', 'TimeZone', 'jit', 'shared_preload_libraries')"
-            ).fetchall()
-        with contextlib.closing(open_redis(services)) as cache:
-            policy = cache.config_get("maxmemory*")
+def test_nothing_acknowledged_is_lost_or_evicted_by_configuration(services: Services) -> None:
+    with connect(services) as conn:
+        rows = conn.execute(
+            "SELECT name, setting FROM pg_settings WHERE name IN "
+            "('fsync', 'synchronous_commit', 'TimeZone', 'jit', 'shared_preload_libraries')"
+        ).fetchall()
+    with contextlib.closing(open_redis(services)) as cache:
+        policy = cache.config_get("maxmemory*")
 
     assert dict(rows) == {
         "fsync": "on",
@@ -174,9 +171,9 @@ def test_nothing_acknowledged_is_lost_or_evicted_by_configuration(home: Path) ->
     assert policy["maxmemory"] != "0"
 
 
-def test_letters_are_letters_in_every_language(home: Path) -> None:
-    with serve(home, redis=False) as services, connect(services) as conn:
-        conn.execute("CREATE EXTENSION pg_trgm")
+def test_letters_are_letters_in_every_language(services: Services) -> None:
+    with connect(services) as conn:
+        conn.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
 
         lowered = conn.execute("SELECT lower('ÄÑЖ')").fetchone()
         likeness = conn.execute("SELECT similarity('жизнь', 'жизни') > 0.3").fetchone()
