@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,15 +17,13 @@ from pipelines.errors import JobError, Permanent, Transient
 from pipelines.gateways.embedder import (
     EMBEDDING_DIMENSIONS,
     NOTHING,
-    BatchLimits,
     Embedded,
     Vectors,
     as_stored,
     sendable,
 )
-from pipelines.gateways.http_failures import RETRY_AFTER_S_MAX, parse_retry_after
+from pipelines.gateways.openai_limits import OPENAI_LIMITS, rate_limit_wait_s
 
-OPENAI_LIMITS = BatchLimits(inputs_max=2_048, tokens_max=300_000, input_tokens_max=8_192)
 REQUEST_TIMEOUT_S = 60.0
 # 2,048 vectors of 1,536 numbers as JSON text, twice over.
 ANSWER_BYTES_MAX = 150_000_000
@@ -174,37 +172,6 @@ class OpenAIEmbedder:
     def _harmless(self, error: Exception) -> Exception | None:
         # Causes end up in the job's error list; some gateways repeat the key they refuse.
         return None if self._api_key in f"{error} {error.__cause__}" else error
-
-
-def rate_limit_wait_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Read how long a provider asks to wait: Retry-After, else what its empty buckets need."""
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", headers.get("retry-after-ms", "")):
-        return min(float(headers["retry-after-ms"]) / 1000, RETRY_AFTER_S_MAX)
-    if (wait_s := parse_retry_after(headers.get("retry-after"), now=now)) is not None:
-        return wait_s
-    waits = {
-        bucket: parse_duration_s(headers.get(f"x-ratelimit-reset-{bucket}", ""))
-        for bucket in ("requests", "tokens")
-    }
-    empty = [
-        wait
-        for bucket, wait in waits.items()
-        if wait is not None and headers.get(f"x-ratelimit-remaining-{bucket}") == "0"
-    ]
-    # A request larger than what is left is refused while something is left.
-    return max(empty) if empty else waits["tokens"]
-
-
-def parse_duration_s(text: str) -> float | None:
-    """Read durations like 1h2m3.5s, 6m0s, 20ms, or plain seconds; None for anything else."""
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
-        return min(float(text), RETRY_AFTER_S_MAX)
-    number = r"([0-9]{1,9}(?:\.[0-9]+)?)"
-    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m(?!s))?(?:{number}s)?(?:{number}ms)?", text)
-    if match is None or not text:
-        return None
-    hours, minutes, seconds, ms = (float(part or 0) for part in match.groups())
-    return min(hours * 3600 + minutes * 60 + seconds + ms / 1000, RETRY_AFTER_S_MAX)
 
 
 def _read_vectors(answer: object, count: int) -> Vectors:

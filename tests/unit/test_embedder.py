@@ -19,7 +19,7 @@ from pipelines.gateways.embedder import (
     price_usd,
     sendable,
 )
-from pipelines.gateways.openai import OPENAI_LIMITS, parse_duration_s, rate_limit_wait_s
+from pipelines.gateways.openai_limits import OPENAI_LIMITS, parse_duration_s, rate_limit_wait_s
 
 LIMITS = BatchLimits(inputs_max=4, tokens_max=100, input_tokens_max=60)
 NOW = datetime(2025, 2, 1, 12, 0, 0, tzinfo=UTC)

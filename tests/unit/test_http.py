@@ -13,7 +13,7 @@ import aiohttp
 import brotli  # type: ignore[import-untyped]
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import Permanent, Transient
@@ -130,6 +130,7 @@ def test_a_compressed_body_that_ends_too_early_is_refused(coding: str, keep: flo
 
 
 @pytest.mark.parametrize("coding", PACKERS)
+@settings(max_examples=25)
 @given(body=st.binary(min_size=1, max_size=200))
 def test_any_bytes_either_decode_or_are_refused(coding: str, body: bytes) -> None:
     with suppress(HttpPermanent):
