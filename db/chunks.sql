@@ -1,11 +1,8 @@
 -- The chunks of a source and the vectors that were paid for.
 
 -- name: load_known
-SELECT id, content_hash, chunk_index, start_at, end_at, heading_path FROM (
-    SELECT c.id, c.content_hash, c.chunk_index, (c.metadata ->> 'start')::int AS start_at,
-           (c.metadata ->> 'end')::int AS end_at, c.metadata -> 'heading_path' AS heading_path
-    FROM public.knowledge_chunks AS c
-    WHERE c.source_id = %(source_id)s AND c.embedding_model = %(model)s) AS known
+SELECT id, content_hash, chunk_index, metadata FROM public.knowledge_chunks
+WHERE source_id = %(source_id)s AND embedding_model = %(model)s AND content_hash IS NOT NULL
 ORDER BY chunk_index
 
 -- name: delete_others
@@ -33,16 +30,23 @@ UPDATE worker.embedding_cache SET used_at = now()
 WHERE model = %(model)s AND text_hash = ANY(%(hashes)s::bytea[])
 RETURNING text_hash, embedding
 
--- name: remember_vectors
+-- name: create_paid
+CREATE TEMPORARY TABLE paid (
+    text_hash bytea NOT NULL, embedding extensions.vector(1536) NOT NULL, tokens int NOT NULL
+) ON COMMIT DROP
+
+-- name: copy_paid
+COPY paid (text_hash, embedding, tokens) FROM STDIN (FORMAT BINARY)
+
+-- name: remember_paid
 INSERT INTO worker.embedding_cache (model, text_hash, embedding, tokens)
-SELECT %(model)s, u.text_hash, u.embedding, u.tokens
-FROM unnest(%(hashes)s::bytea[], %(vectors)s::extensions.vector[], %(tokens)s::int[])
-    AS u(text_hash, embedding, tokens)
+SELECT DISTINCT ON (text_hash) %(model)s, text_hash, embedding, tokens FROM paid
 ON CONFLICT (model, text_hash) DO NOTHING
 
 -- name: search
 SELECT m.id AS chunk_id, m.source_id, s.name AS source_name, s.url, m.content, m.metadata,
        m.similarity AS score
-FROM public.match_knowledge_chunks(%(embedding)s, %(agent_id)s, %(threshold)s, %(limit)s) AS m
+FROM public.match_knowledge_chunks(%(embedding)s::extensions.vector, %(agent_id)s, %(threshold)s,
+                                   %(limit)s) AS m
 JOIN public.knowledge_sources AS s ON s.id = m.source_id
 ORDER BY m.similarity DESC, m.id

@@ -14,6 +14,7 @@ from psycopg import sql
 from db.embedded import Services, serve
 from db.migrate import migrate
 from db.pool import Connection, connect
+from tests.processes import Avivro, avivro
 
 TEMPLATE = "avivro_template"
 
@@ -57,12 +58,12 @@ def conn(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def redis_url(services: Services) -> Iterator[str]:
+def redis_url(services: Services) -> str:
     """The session's Redis, emptied."""
     assert services.redis_url is not None
     with redis.Redis.from_url(services.redis_url) as client:
         client.flushall()
-    yield services.redis_url
+    return services.redis_url
 
 
 @contextmanager
@@ -88,3 +89,15 @@ def administer(services: Services) -> Connection:
 def with_database(url: str, name: str) -> str:
     """The same address with another database."""
     return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture
+def commands(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Avivro]:
+    """`avivro` commands on this test's database; what they started ends with the test."""
+    with avivro(
+        tmp_path / "run",
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        AVIVRO_HOME=str(tmp_path / "home"),
+    ) as started:
+        yield started

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from pipelines.gateways.addresses import Egress
+
 LOCAL = "local"
 
 
@@ -26,8 +28,6 @@ class Config:
     openai_base_url: str | None
     embedding_model: str
     egress_allow: str
-    dashboard_host: str
-    dashboard_port: int
 
 
 def load() -> Config:
@@ -49,9 +49,7 @@ def read(env: Mapping[str, str]) -> Config:
         openai_api_key=key,
         openai_base_url=url(env, "OPENAI_BASE_URL", ("http", "https")),
         embedding_model=embedding_model(env, key),
-        egress_allow=env.get("EGRESS_ALLOW", ""),
-        dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
-        dashboard_port=port(env, "DASHBOARD_PORT", 8800),
+        egress_allow=egress_allow(env),
     )
 
 
@@ -71,11 +69,13 @@ def embedding_model(env: Mapping[str, str], key: str | None) -> str:
     return model
 
 
-def port(env: Mapping[str, str], name: str, default: int) -> int:
-    value = env.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
-        raise ConfigError(f"{name}={value} is not a port, for example {default}")
-    return int(value)
+def egress_allow(env: Mapping[str, str]) -> str:
+    value = env.get("EGRESS_ALLOW", "")
+    try:
+        Egress.parse(value)
+    except ValueError as error:
+        raise ConfigError(f"EGRESS_ALLOW: {error}") from error
+    return value
 
 
 EXAMPLES = {

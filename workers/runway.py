@@ -96,12 +96,10 @@ class Runway:
 
 def connect(url: str, *, timeout_s: float) -> "redis.Redis":
     """A client that neither retries nor waits by itself: the callers know what to do."""
+    # A Unix socket has no cable to be cut, and its connection class knows no keep-alive.
+    wired: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        socket_keepalive=True,
-        retry=None,
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None, **wired
     )
 
 

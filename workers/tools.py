@@ -1,21 +1,43 @@
 """The composition root: what a job's pipeline works with, built once per process."""
 
 from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from db.fence import Fence
 from db.jobs import Claimed
 from db.pool import Pool
+from pipelines.errors import Permanent
+from workers import uploads
 from workers.config import Config
 from workers.jobs import KINDS
 from workers.outcome import burnt_attempts
 
+if TYPE_CHECKING:
+    from pipelines.gateways.embedder import Embedder
+    from pipelines.readers.tools import ReadingTools
+
 
 class Toolbox:
-    """Builds the heavy tools when a job first asks for them."""
+    """Builds the heavy tools when a job first asks for them: a start stays quick."""
 
     def __init__(self, config: Config, pool: Pool) -> None:
         self.config = config
         self.pool = pool
+
+    @cached_property
+    def reading(self) -> "ReadingTools":
+        from pipelines.knowledge.sandbox import Parser
+
+        from pipelines.gateways.addresses import Egress
+        from pipelines.gateways.http import Client
+        from pipelines.readers.tools import ReadingTools
+
+        return ReadingTools(
+            client=Client(Egress.parse(self.config.egress_allow)),
+            parser=Parser(),
+            files=self.config.home / uploads.FOLDER,
+        )
 
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
@@ -23,9 +45,6 @@ class Toolbox:
             try_number=burnt_attempts(job, KINDS[job.kind].retry),
             box=self,
         )
-
-    def close(self) -> None:
-        self.pool.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +54,43 @@ class Tools:
     db: Fence
     try_number: int
     box: Toolbox
+
+    @property
+    def reading(self) -> "ReadingTools":
+        return self.box.reading
+
+    def embedder_for(self, model: str | None) -> "Embedder":
+        return embedder_for(self.box.config, model)
+
+
+def embedder_for(config: Config, model: str | None) -> "Embedder":
+    """The embedder of the model that an agent uses already; of the configured one if None.
+
+    Raises Permanent when that model cannot be reached from here.
+    """
+    from pipelines.gateways.local_embedder import LOCAL_MODEL
+
+    if (model or config.embedding_model) in (LOCAL_MODEL, "local"):
+        return local_embedder()
+    if config.openai_api_key is None:
+        raise Permanent(
+            f"this agent's knowledge is embedded with {model}, which needs OPENAI_API_KEY"
+        )
+    return openai_embedder(config, model or config.embedding_model)
+
+
+@cache
+def local_embedder() -> "Embedder":
+    from pipelines.gateways.local_embedder import LocalEmbedder
+
+    return LocalEmbedder()
+
+
+@cache
+def openai_embedder(config: Config, model: str) -> "Embedder":
+    from pipelines.gateways.openai import OpenAIEmbedder
+
+    assert config.openai_api_key is not None
+    return OpenAIEmbedder(
+        model=model, api_key=config.openai_api_key, base_url=config.openai_base_url
+    )

@@ -11,7 +11,9 @@ from db.pool import Connection
 FOLDER = Path(statements.__file__).parent
 AREAS = sorted(path.stem for path in FOLDER.glob("*.sql") if path.stem != "shim")
 # Statements that only the whole file makes sense of, or that cannot be prepared at all.
-UNPREPARED = re.compile(rb"^(--[^\n]*\n)*\s*(COPY|CREATE|DO|RESET|SET|LISTEN|LOCK)\b", re.IGNORECASE)
+UNPREPARED = re.compile(
+    rb"^(--[^\n]*\n)*\s*(COPY|CREATE|DO|RESET|SET|LISTEN|LOCK)\b", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("area", AREAS)

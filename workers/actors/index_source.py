@@ -1,0 +1,11 @@
+"""The doorway of `index_source`."""
+
+from pipelines.index_source import Desk, run
+from workers.actors import works
+from workers.jobs import IndexSource
+from workers.tools import Tools
+
+
+@works(IndexSource)
+def index_source(job: IndexSource, tools: Tools) -> None:
+    run(Desk(tools.db, tools.reading, tools.embedder_for), source_id=job.source_id)

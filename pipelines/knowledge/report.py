@@ -1,0 +1,60 @@
+"""How far a run is while it runs, and what it did when it is done."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+# Progress is written on the rows that people watch: often enough to move, seldom enough to cost
+# nothing.
+TELL_EVERY_S = 0.5
+
+
+@dataclass(slots=True)
+class Report:
+    """Stages with their times in ms, and what was read, kept, embedded and paid."""
+
+    model: str
+    tell: Callable[[dict[str, Any]], None]
+    stages_ms: dict[str, int] = field(default_factory=dict)
+    chars: int = 0
+    added: int = 0
+    kept: int = 0
+    removed: int = 0
+    recalled: int = 0
+    tokens_embedded: int = 0
+    cost_usd: Decimal = Decimal(0)
+    _told_at: float = 0.0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        self._say({"stage": name})
+        yield
+        self.stages_ms[name] = round((time.monotonic() - began) * 1000)
+
+    def step(self, name: str, done: int, total: int) -> None:
+        """Show how much of a stage is done, now and then."""
+        if time.monotonic() - self._told_at >= TELL_EVERY_S:
+            self._say({"stage": name, "done": done, "total": total})
+
+    def summary(self) -> dict[str, Any]:
+        """The finished report as JSON values; what the source's row shows afterwards."""
+        return {
+            "stage": "done",
+            "model": self.model,
+            "stages_ms": self.stages_ms,
+            "chars": self.chars,
+            "chunks_added": self.added,
+            "chunks_kept": self.kept,
+            "chunks_removed": self.removed,
+            "embeddings_recalled": self.recalled,
+            "tokens_embedded": self.tokens_embedded,
+            "cost_usd": str(self.cost_usd),
+        }
+
+    def _say(self, progress: dict[str, Any]) -> None:
+        self._told_at = time.monotonic()
+        self.tell(progress)

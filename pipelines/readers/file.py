@@ -1,0 +1,43 @@
+"""Sources of type `file`: a file on the web, or one that was uploaded to AVIVRO_HOME/files."""
+
+from pathlib import Path
+
+from db.sources import Source
+from pipelines.errors import Permanent
+from pipelines.gateways.fetch import FILE_BYTES_MAX, fetch_file
+from pipelines.knowledge.document import Document
+from pipelines.readers.tools import ReadingTools
+
+UPLOADED = "files/"
+
+
+def read(source: Source, tools: ReadingTools) -> Document:
+    address = (source.file_url or "").strip()
+    if not address:
+        raise Permanent("this source names no file: its `file_url` is empty")
+    if address.startswith(UPLOADED):
+        body = read_uploaded(tools.files, address.removeprefix(UPLOADED))
+        return tools.parser.parse(
+            body, content_type=source.file_type, url=None, name=source.file_name or address
+        )
+    page = fetch_file(tools.client, address)
+    return tools.parser.parse(
+        page.body,
+        content_type=page.headers.get("Content-Type") or source.file_type,
+        url=page.url,
+        name=source.file_name,
+    )
+
+
+def read_uploaded(folder: Path, name: str) -> bytes:
+    """The bytes of `folder/name`; a name that leads out of the folder is refused."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise Permanent(f"{UPLOADED}{name} is not a file of this installation")
+    try:
+        size = path.stat().st_size
+        if size > FILE_BYTES_MAX:
+            raise Permanent(f"{name} is {size} bytes, the limit is {FILE_BYTES_MAX}")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise Permanent(f"the uploaded file {name} is not there any more") from error

@@ -1,0 +1,50 @@
+"""How much a worker process claims ahead."""
+
+import pytest
+
+from db.jobs import Claimed
+from workers.broker import AHEAD_MAX, Load, window_jobs
+
+
+@pytest.mark.parametrize(
+    ("threads", "job_ms", "jobs"),
+    [
+        (8, None, 16),
+        (8, 5000.0, 16),
+        (8, 10.0, 80),
+        (8, 0.001, AHEAD_MAX),
+        (200, 1000.0, 400),
+    ],
+)
+def test_the_window_is_about_100_ms_of_work(threads: int, job_ms: float | None, jobs: int) -> None:
+    assert window_jobs(threads, job_ms) == jobs
+
+
+def claimed(job_id: int) -> Claimed:
+    return Claimed(job_id, "probe", "default", None, {}, 1, 10)
+
+
+def test_a_full_window_leaves_no_room() -> None:
+    load = Load(threads=2)
+    load.took([claimed(n) for n in range(4)])
+
+    assert load.room(0) == 0
+
+
+def test_room_is_given_again_when_half_the_window_has_ended() -> None:
+    load = Load(threads=2)
+    load.took([claimed(n) for n in range(4)])
+
+    load.ended(claimed(0))
+    first = load.room(0)
+    load.ended(claimed(1))
+
+    assert (first, load.room(0)) == (0, 2)
+
+
+def test_a_lone_worker_claims_nothing_ahead() -> None:
+    load = Load(threads=1, ahead=False)
+    first = load.room(0)
+    load.took([claimed(1)])
+
+    assert (first, load.room(0)) == (1, 0)

@@ -1,0 +1,71 @@
+"""The environment: what it may hold, and that .env.example tells all of it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from workers import config, stack
+from workers.config import ConfigError, read
+
+ROOT = Path(config.__file__).parent.parent
+
+
+def test_without_any_variable_everything_is_local() -> None:
+    found = read({})
+
+    assert (found.database_url, found.redis_url) == (None, None)
+    assert found.embedding_model == "local"
+    assert found.home == Path(".avivro").absolute()
+
+
+def test_with_a_key_the_seeds_model_is_the_default() -> None:
+    assert read({"OPENAI_API_KEY": "sk-x"}).embedding_model == "text-embedding-ada-002"
+
+
+def test_the_direct_address_defaults_to_the_pooled_one() -> None:
+    found = read({"DATABASE_URL": "postgresql://a/b"})
+
+    assert found.database_direct_url == "postgresql://a/b"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://a/b"),
+        ("DATABASE_DIRECT_URL", "a/b"),
+        ("REDIS_URL", "localhost:6379"),
+        ("OPENAI_BASE_URL", "api.openai.com"),
+        ("EMBEDDING_MODEL", "text-embedding-3-small"),
+        ("EGRESS_ALLOW", "http://intranet/"),
+    ],
+)
+def test_a_bad_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        read({name: value})
+
+
+def test_the_example_file_names_exactly_the_variables_that_are_read() -> None:
+    source = (ROOT / "workers" / "config.py").read_text()
+    constants = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    read_names = {
+        node.value
+        for node in constants
+        if isinstance(node.value, str) and re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", node.value)
+    }
+
+    example = (ROOT / ".env.example").read_text()
+    shown = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+
+    assert shown == read_names
+
+
+def test_the_procfile_runs_what_up_runs() -> None:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    commands = dict(line.split(": avivro ", 1) for line in lines)
+
+    assert commands == {
+        "release": " ".join(stack.RELEASE),
+        **{name: " ".join(arguments) for name, arguments in stack.PROCESSES.items()},
+    }

@@ -1,0 +1,58 @@
+"""The table of kinds, and payloads on their way to JSON and back."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from workers import actors, jobs
+from workers.jobs import KINDS, QUEUES, IndexSource, Probe, args_schema, decode, encode
+
+ROOT = Path(jobs.__file__).parent.parent
+SOURCE_ID = UUID("8c3f6a52-6f0e-4f0d-9f3e-0d6a1f1f9a11")
+
+
+def test_every_kind_is_named_after_its_payload() -> None:
+    assert {name: kind.payload for name, kind in KINDS.items()} == {
+        "index_source": IndexSource,
+        "probe": Probe,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_files(kind: str) -> None:
+    """A new kind touches these files; the message names the missing one."""
+    wanted = [
+        f"workers/actors/{kind}.py",
+        f"pipelines/{kind}.py",
+        f"tests/unit/test_{kind}.py",
+    ]
+
+    missing = [path for path in wanted if not (ROOT / path).is_file()]
+
+    assert missing == []
+
+
+def test_every_kind_has_a_doorway() -> None:
+    actors.load_doorways()
+
+    assert actors.DOORWAYS.keys() == KINDS.keys()
+
+
+def test_every_kind_runs_in_a_queue_that_exists() -> None:
+    assert {kind.queue for kind in KINDS.values()} <= QUEUES.keys()
+
+
+@pytest.mark.parametrize("payload", [IndexSource(SOURCE_ID), Probe(sleep_ms=5, crash=False)])
+def test_a_payload_survives_the_way_through_json(payload: jobs.Payload) -> None:
+    assert decode(jobs.kind_of(payload), encode(payload)) == payload
+
+
+def test_optional_arguments_are_marked_in_the_schema() -> None:
+    assert args_schema(KINDS["index_source"]) == {"source_id": "uuid"}
+    assert args_schema(KINDS["probe"])["sleep_ms"] == "int?"
+
+
+def test_a_wrong_argument_cannot_be_decoded() -> None:
+    with pytest.raises(TypeError):
+        decode(KINDS["probe"], {"slep_ms": 1})

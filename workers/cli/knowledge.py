@@ -1,0 +1,210 @@
+"""`avivro ingest`, `search` and `demo`: knowledge in, answers out."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from db import chunks, processes, sources
+from db.chunks import Passage
+from db.pool import Connection, connect
+from db.sources import Agent, SourceProgress
+from workers import stack, uploads
+from workers.cli import console
+from workers.cli.services import services
+from workers.config import Config
+from workers.tools import embedder_for
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+POLL_S = 0.2
+STDIN_CHARS_MAX = 50_000_000
+EXCERPT_CHARS = 700
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ingest")(ingest)
+    app.command("search")(search)
+
+
+def ingest(
+    agent: Annotated[UUID, typer.Argument(help="The agent's id.")],
+    what: Annotated[str, typer.Argument(metavar="URL|PATH|-", help="A page, a file, or stdin.")],
+    name: Annotated[str | None, typer.Option(help="The source's name.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is searchable.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an agent a page, a file, a folder of files, or the text on standard input."""
+    with services() as found:
+        assert found.database_url is not None
+        with connect(found.database_url, name="avivro ingest") as conn:
+            known = require_agent(conn, agent)
+            ids = [create(conn, known, item, name, found.home) for item in items_of(what)]
+            conn.commit()
+            if wait:
+                with crew_for(conn, found):
+                    done = follow(conn, ids)
+            else:
+                done = sources.list_progress(conn, ids)
+    if as_json:
+        console.print_json(done)
+    else:
+        print_sources(done)
+    if any(source.status == "failed" for source in done):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def crew_for(conn: Connection, found: Config) -> Iterator[None]:
+    """Workers for the length of the block, unless some are at work already."""
+    with conn.transaction():
+        roles = {process.role for process in processes.list_live(conn)}
+    if {"worker", "dispatcher"} <= roles:
+        yield
+        return
+    console.err.print("no workers are running: starting some for this command")
+    with stack.running(found):
+        yield
+
+
+def items_of(what: str) -> list[str]:
+    """The address itself, or every file below a folder."""
+    if what == "-" or what.startswith(("http://", "https://")):
+        return [what]
+    path = Path(what)
+    if path.is_dir():
+        files = [str(file) for file in sorted(path.rglob("*")) if file.is_file()]
+        if files:
+            return files
+        console.fail(f"{what} holds no files", code=2)
+    if not path.is_file():
+        console.fail(f"{what} is neither a file, a folder nor an http(s) address", code=2)
+    return [what]
+
+
+def create(conn: Connection, agent: Agent, item: str, name: str | None, home: Path) -> UUID:
+    if item == "-":
+        content = sys.stdin.read(STDIN_CHARS_MAX + 1).replace("\0", "")
+        if len(content) > STDIN_CHARS_MAX:
+            console.fail(f"standard input holds over {STDIN_CHARS_MAX} characters", code=2)
+        return sources.create_source(
+            conn, agent_id=agent.id, name=name or "standard input", type="text", content=content
+        )
+    if item.startswith(("http://", "https://")):
+        return sources.create_source(
+            conn, agent_id=agent.id, name=name or item, type="url", url=item
+        )
+    uploaded = uploads.store(Path(item), home)
+    return sources.create_source(
+        conn,
+        agent_id=agent.id,
+        name=name or Path(item).name,
+        type="file",
+        file_url=uploaded,
+        file_name=Path(item).name,
+    )
+
+
+def follow(conn: Connection, ids: Sequence[UUID]) -> list[SourceProgress]:
+    """Show the progress of sources until each is completed or failed; their last state."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[what]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console.err, transient=True) as bars:
+        tasks: dict[UUID, TaskID] = {}
+        while True:
+            with conn.transaction():
+                found = sources.list_progress(conn, ids)
+            for source in found:
+                if source.id not in tasks:
+                    tasks[source.id] = bars.add_task(source.name[:40], total=None, what="")
+                show(bars, tasks[source.id], source)
+            if all(source.status in ("completed", "failed") for source in found):
+                return found
+            time.sleep(POLL_S)
+
+
+def show(bars: Progress, task: TaskID, source: SourceProgress) -> None:
+    progress = source.progress or {}
+    if source.status in ("completed", "failed"):
+        bars.update(task, total=1, completed=1, what=source.status)
+    elif "total" in progress:
+        bars.update(
+            task, total=progress["total"], completed=progress["done"], what=progress["stage"]
+        )
+    else:
+        bars.update(task, total=None, what=progress.get("stage", source.status))
+
+
+def print_sources(done: Sequence[SourceProgress]) -> None:
+    console.print_table(
+        "sources",
+        ("id", "name", "status", "chunks", "tokens", "error"),
+        [(s.id, s.name, s.status, s.chunks_count, s.tokens_count, s.error_message) for s in done],
+    )
+
+
+def search(
+    agent: Annotated[UUID, typer.Argument(help="The agent's id.")],
+    question: str,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 5,
+    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Least similarity.")] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the passages of an agent's knowledge that answer a question, best first."""
+    with services(redis=False) as found:
+        assert found.database_url is not None
+        with connect(found.database_url, name="avivro search") as conn:
+            passages = find(conn, found, agent, question, limit=limit, threshold=threshold)
+    if as_json:
+        console.print_json([as_result(passage) for passage in passages])
+        return
+    if not passages:
+        console.err.print("nothing found: has the agent any completed knowledge source?")
+    for rank, passage in enumerate(passages, 1):
+        print_passage(rank, passage)
+
+
+def find(
+    conn: Connection, found: Config, agent: UUID, question: str, *, limit: int, threshold: float
+) -> list[Passage]:
+    """The question is embedded with the model that the agent's chunks were embedded with."""
+    if not question.strip():
+        console.fail("the question is empty", code=2)
+    known = require_agent(conn, agent)
+    vector = embedder_for(found, known.embedding_model).embed([question]).vectors[0]
+    return chunks.search(conn, vector, agent_id=agent, threshold=threshold, limit=limit)
+
+
+def require_agent(conn: Connection, agent: UUID) -> Agent:
+    known = sources.find_agent(conn, agent)
+    if known is None:
+        console.fail(f"there is no agent {agent}", code=1)
+    return known
+
+
+def as_result(passage: Passage) -> dict[str, object]:
+    return {
+        "source_id": passage.source_id,
+        "chunk_id": passage.chunk_id,
+        "content": passage.content,
+        "heading_path": passage.metadata.get("heading_path", []),
+        "score": passage.score,
+    }
+
+
+def print_passage(rank: int, passage: Passage) -> None:
+    path = " > ".join(passage.metadata.get("heading_path", []))
+    console.out.print(
+        f"[bold]{rank}. {passage.score:.3f}[/]  [cyan]{passage.source_name}[/]  [dim]{path}[/]",
+        highlight=False,
+    )
+    excerpt = passage.content.strip()
+    if len(excerpt) > EXCERPT_CHARS:
+        excerpt = excerpt[:EXCERPT_CHARS].rsplit(maxsplit=1)[0] + " ..."
+    console.out.print(excerpt, markup=False, highlight=False)
+    console.out.print()
