@@ -1,10 +1,14 @@
 """Everything the database documentation promises, looked up in the catalogue."""
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
+from db.embedded import Services
 from db.migrate import MIGRATIONS, read_folder
-from db.pool import Connection
+from db.pool import Connection, connect
+from tests.conftest import fresh_database
 from tests.integration.schema_world import OWNER, build, columns, insert
 
 FIELDS = {
@@ -127,6 +131,23 @@ WHERE p.pronamespace = 'public'::regnamespace AND p.proname = %s
 """
 
 
+@pytest.fixture(scope="module")
+def shared(services: Services, template: str) -> Iterator[Connection]:
+    with (
+        fresh_database(services, template=template) as url,
+        connect(url, autocommit=True) as connection,
+    ):
+        build(connection)
+        yield connection
+
+
+@pytest.fixture
+def conn(shared: Connection) -> Iterator[Connection]:
+    """One database for the module; each test's writes are undone."""
+    with shared.transaction(force_rollback=True):
+        yield shared
+
+
 def columns_of(conn: Connection, relation: str) -> set[str]:
     return {
         row[0]
@@ -215,7 +236,6 @@ def test_pgvector_and_its_index_are_there(conn: Connection) -> None:
 
 @pytest.mark.parametrize(("table", "column"), ALLOWED)
 def test_named_values_are_accepted_and_no_other(conn: Connection, table: str, column: str) -> None:
-    build(conn)
     refused = []
 
     for value in [*ALLOWED[table, column].split(), "something_else"]:

@@ -3,9 +3,13 @@
 Each query lists what breaks its rule; the answer must be empty.
 """
 
+from collections.abc import Iterator
+
 import pytest
 
-from db.pool import Connection
+from db.embedded import Services
+from db.pool import Connection, connect
+from tests.conftest import fresh_database
 
 OURS = "('public', 'private', 'worker')"
 RULES = {
@@ -172,6 +176,22 @@ BREACHES = {
     "table_open_to_anon": "GRANT SELECT ON public.leads TO anon",
     "truncate_open_to_signed_in_users": "GRANT TRUNCATE ON public.leads TO authenticated",
 }
+
+
+@pytest.fixture(scope="module")
+def shared(services: Services, template: str) -> Iterator[Connection]:
+    with (
+        fresh_database(services, template=template) as url,
+        connect(url, autocommit=True) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture
+def conn(shared: Connection) -> Iterator[Connection]:
+    """One database for the module; each test's writes are undone."""
+    with shared.transaction(force_rollback=True):
+        yield shared
 
 
 @pytest.mark.parametrize("rule", RULES)
