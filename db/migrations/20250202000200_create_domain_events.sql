@@ -46,11 +46,11 @@ CREATE FUNCTION private.emit_user_event(event_type text, user_id uuid, content j
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
-    event_id uuid := gen_random_uuid();
+    shared_id uuid := gen_random_uuid();
     patterns text[] := private.event_patterns(event_type);
 BEGIN
     INSERT INTO public.webhook_deliveries (webhook_id, event_id, event_type, event_data)
-    SELECT w.id, emit_user_event.event_id, emit_user_event.event_type, content
+    SELECT w.id, shared_id, emit_user_event.event_type, content
     FROM public.webhooks AS w
     WHERE w.user_id = emit_user_event.user_id AND w.agent_id IS NULL
       AND w.is_active AND w.events && patterns;
