@@ -29,6 +29,15 @@ class Account:
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
+    def own_tree(self, folder: Path) -> None:
+        """Root may have copied the folder, or put it back from a backup."""
+        if self.uid is None or folder.stat().st_uid == self.uid:
+            return
+        # The folder itself comes last: it tells whether all of it is done.
+        for parent, _, names in os.walk(folder, topdown=False):
+            for path in (*(Path(parent, name) for name in names), Path(parent)):
+                os.chown(path, self.uid, -1, follow_symlinks=False)
+
     def admit(self, path: Path, *, mode: int) -> None:
         """Let the account use `path` through its group; the caller stays the owner."""
         if self.gid is not None:

@@ -17,7 +17,7 @@ from db.embedded.errors import EmbeddedError
 from db.embedded.locks import is_replaced, open_lock, take
 from db.embedded.place import Place, State, reason, save
 from db.embedded.postgres import Postgres
-from db.embedded.running import READY, Process, Server, start, stop, trim_log
+from db.embedded.running import READY, Process, Server, end_survivors, start, stop, trim_log
 from db.embedded.valkey import Valkey
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def keep(make: Callable[[Place], Server], place: Place, lock: int) -> None:
 
 def start_first(server: Server) -> Process:
     """Start on the address of last time; on another one if a foreign program took it meanwhile."""
+    end_survivors(server)
     server.install()
     for _ in range(START_TRIES_MAX - 1):
         try:
@@ -103,7 +104,7 @@ class Keeper:
 
     def _is_alone(self) -> bool:
         """Once true it stays so: who arrives now waits until we are gone."""
-        return take(self._users) or is_replaced(self._lock, self._place.keeper_lock)
+        return take(self._users) or self._is_evicted()
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -129,10 +130,17 @@ class Keeper:
 
     def _leave(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._is_evicted():
+            # The folder was deleted; what lies there now is another keeper's.
+            return stop(self._server, self._process)
         self._place.state.unlink(missing_ok=True)
         stop(self._server, self._process)
+        end_survivors(self._server)
         self._server.leave()
-        log.info("%s stopped", self._server.title)
+        return log.info("%s stopped", self._server.title)
+
+    def _is_evicted(self) -> bool:
+        return is_replaced(self._lock, self._place.keeper_lock)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where a server keeps what it needs: one folder under AVIVRO_HOME for each server."""
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -35,6 +36,11 @@ class Place:
         return self.folder / "data"
 
     @property
+    def tag(self) -> str:
+        """Marks the command lines of the server's processes. A copied folder has another one."""
+        return f"avivro-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]}"
+
+    @property
     def log(self) -> Path:
         return self.folder / "server.log"
 
@@ -65,9 +71,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is chosen once and kept. `tag` marks the server's processes in their command lines."""
+    """What is chosen once and kept."""
 
-    tag: str
     password: str
     port: int | None = None
     socket_folder: str | None = None
@@ -101,7 +106,7 @@ def find_place(home: Path, server: str) -> Place:
 def prepare_home(home: Path) -> Path:
     home = home.expanduser().absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    refuse_shared_folder(home)
+    refuse_unfit_folder(home)
     try:
         admit_to_folder(postgres_account(), home)
     except OSError:
@@ -110,13 +115,18 @@ def prepare_home(home: Path) -> Path:
     return home
 
 
-def refuse_shared_folder(home: Path) -> None:
+def refuse_unfit_folder(home: Path) -> None:
     """Making a system folder private would break the machine, a foreign one the owner's work."""
     status = home.stat()
     if status.st_uid != os.geteuid():
         raise EmbeddedError(
             f"The folder {home} (AVIVRO_HOME) belongs to user id {status.st_uid}, but this is user "
             f"id {os.geteuid()}. Run as its owner, or set AVIVRO_HOME to a folder of your own."
+        )
+    if not status.st_mode & stat.S_IWUSR:
+        raise EmbeddedError(
+            f"The folder {home} (AVIVRO_HOME) is read-only. Make it writable (chmod u+w), or set "
+            "AVIVRO_HOME to a folder of your own."
         )
     names = {entry.name for entry in home.iterdir()}
     is_system = bool(status.st_mode & stat.S_ISVTX) or len(home.parts) <= 2
@@ -207,7 +217,7 @@ def load_settings(place: Place) -> Settings:
     try:
         return Settings(**json.loads(place.settings.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
-        fresh = Settings(tag=f"avivro-{secrets.token_hex(8)}", password=secrets.token_hex(24))
+        fresh = Settings(password=secrets.token_hex(24))
         save(place.settings, fresh)
         return fresh
 

@@ -39,6 +39,7 @@ class Postgres:
     """One cluster, with one database `avivro` and one superuser `postgres`."""
 
     title = "Postgres"
+    advice = "Nothing in its data was changed."
     process_names: tuple[str, ...] = ("postgres",)
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
@@ -46,14 +47,10 @@ class Postgres:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._is_password_new = not place.settings.exists()
+        self._has_new_password = not place.settings.exists()
         self._settings = load_settings(place)
         self._account = postgres_account()
         self._programs = find_programs()
-
-    @property
-    def tag(self) -> str:
-        return self._settings.tag
 
     @property
     def url(self) -> str:
@@ -65,12 +62,10 @@ class Postgres:
 
     def install(self) -> None:
         self._programs = readable_programs(self._programs, self._account)
-        if not self.place.data.exists():
+        if self.place.data.exists():
+            self._adopt_cluster()
+        else:
             self._create_cluster()
-        elif self._is_password_new:
-            self.clear_leftovers()
-            self._provision(self.place.data)
-        refuse_other_major(self.place.data, self._programs)
         self.change_address()
 
     def change_address(self) -> bool:
@@ -93,7 +88,7 @@ class Postgres:
     def command(self) -> Command:
         config = self._write("postgresql.conf", read_config(self._settings.port))
         access = self._write("pg_hba.conf", (HERE / "pg_hba.conf").read_text())
-        options = [f"config_file={config}", f"hba_file={access}", f"cluster_name={self.tag}"]
+        options = [f"config_file={config}", f"hba_file={access}", f"cluster_name={self.place.tag}"]
         argv = [str(self._programs / "postgres"), "-D", str(self.place.data)]
         for option in options:
             argv += ["-c", option]
@@ -116,6 +111,15 @@ class Postgres:
         path.write_text(text)
         self._account.admit(path, mode=0o640)
         return path
+
+    def _adopt_cluster(self) -> None:
+        """What lies there may be a copy, and its password may be lost."""
+        refuse_other_major(self.place.data, self._programs)
+        self._account.own_tree(self.place.data)
+        self.place.data.chmod(0o700)
+        if self._has_new_password:
+            self.clear_leftovers()
+            self._provision(self.place.data)
 
     def _create_cluster(self) -> None:
         """Build it aside and move it in place whole: a kill in between leaves no half cluster."""

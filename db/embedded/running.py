@@ -44,6 +44,8 @@ class Server(Protocol):
 
     place: Place
     title: str
+    # What to do when the server does not start.
+    advice: str
     process_names: tuple[str, ...]
     # The polite way first; each gets its share of STOP_PATIENCE_S.
     stop_signals: tuple[signal.Signals, ...]
@@ -70,9 +72,6 @@ class Server(Protocol):
         """Remove what only a running server needs."""
 
     @property
-    def tag(self) -> str: ...
-
-    @property
     def url(self) -> str: ...
 
     @property
@@ -91,6 +90,7 @@ def start(server: Server) -> Process:
         wait_until_ready(server, process)
     except BaseException:
         stop(server, process)
+        end_survivors(server)
         raise
     return process
 
@@ -155,7 +155,7 @@ def wait_until_ready(server: Server, process: Process) -> None:
         if process.poll() is not None:
             raise EmbeddedError(
                 f"The embedded {server.title} did not start. Its log {server.place.log} ends:\n"
-                f"{read_log_tail(server.place.log)}"
+                f"{read_log_tail(server.place.log)}\n{server.advice}"
             )
         if time.monotonic() > ends_at:
             raise EmbeddedError(
@@ -174,14 +174,13 @@ def read_log_tail(log: Path) -> str:
 
 
 def stop(server: Server, process: Process) -> None:
-    """Stop the server, harder each time it does not listen, and what remains of its children."""
+    """Stop the server, harder each time it does not listen."""
     for ending, patience_s in zip(server.stop_signals, STOP_PATIENCE_S, strict=True):
         if process.poll() is not None:
             break
         process.send_signal(ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
-    end_survivors(server)
 
 
 def end_survivors(server: Server) -> None:
@@ -225,7 +224,7 @@ def find_survivors(server: Server) -> list[psutil.Process]:
         process
         for process in psutil.process_iter(["name", "cmdline"])
         if process.info["name"] in server.process_names
-        and any(server.tag in word for word in process.info["cmdline"] or ())
+        and any(server.place.tag in word for word in process.info["cmdline"] or ())
     ]
 
 

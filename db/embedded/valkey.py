@@ -36,11 +36,10 @@ class Valkey:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._settings = load_settings(place)
+        self.advice = (
+            f"If its data is damaged, remove {place.data}: Postgres sends again what was in it."
+        )
         self._program = find_program()
-
-    @property
-    def tag(self) -> str:
-        return self._settings.tag
 
     @property
     def url(self) -> str:
@@ -91,7 +90,7 @@ class Valkey:
             b"unixsocket": os.fsencode(self.socket),
             b"maxmemory": MEMORY_MAX.encode(),
             # The title is how a new keeper recognises this process.
-            b"proc-title-template": b"valkey-server " + self.tag.encode(),
+            b"proc-title-template": b"valkey-server " + self.place.tag.encode(),
         }
         return text + b"".join(b"%s %s\n" % (name, quote(value)) for name, value in lines.items())
 

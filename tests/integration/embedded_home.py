@@ -129,8 +129,7 @@ def find_processes(home: Path) -> list[psutil.Process]:
     for name in ("postgres", "redis"):
         place = find_place(home, name)
         marks.append(str(place.folder))
-        with contextlib.suppress(OSError):
-            marks.append(json.loads(place.settings.read_text())["tag"])
+        marks.append(place.tag)
     return [
         process
         for process in psutil.process_iter(["cmdline"])

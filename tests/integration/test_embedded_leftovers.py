@@ -96,6 +96,34 @@ def test_lost_settings_cost_a_new_password_and_no_data(home: Path) -> None:
     assert seen == (["kept"], ["kept"])
 
 
+def test_a_copied_home_has_servers_of_its_own(home: Path) -> None:
+    copy = home.with_name("copy")
+    with serve(home) as services:
+        store(services, "both")
+    subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
+
+    with serve(home) as services, serve(copy) as copied:
+        store(copied, "copy only")
+        seen = load(services)
+
+    assert copied != services
+    assert seen == (["both"], ["both"])
+    assert find_processes(home) == find_processes(copy) == []
+
+
+def test_a_home_made_anew_is_not_disturbed_by_the_servers_of_the_old_one(home: Path) -> None:
+    with serve(home) as old:
+        store(old, "old")
+        home.rename(home.with_name("deleted"))
+
+        with serve(home) as new:
+            store(new, "new")
+            wait_until(lambda: find_processes(home.with_name("deleted")) == [])
+            seen = load(new)
+
+    assert seen == (["new"], ["new"])
+
+
 def test_servers_of_a_deleted_home_end(home: Path) -> None:
     with serve(home):
         running = find_processes(home)
@@ -137,6 +165,26 @@ def test_a_home_that_cannot_be_a_folder_is_refused_by_name(home: Path) -> None:
 
     with pytest.raises(EmbeddedError, match=r"my höme \(AVIVRO_HOME\)"):
         enter(home)
+
+
+def test_a_read_only_home_stays_so_and_is_named(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o500)
+
+    with pytest.raises(EmbeddedError, match=r"my höme .* read-only"):
+        enter(home)
+
+    assert home.stat().st_mode & 0o777 == 0o500
+
+
+def test_damaged_redis_data_is_refused_with_the_way_out(home: Path) -> None:
+    with serve(home, postgres=False):
+        pass
+    data = find_place(home, "redis").data
+    next(data.rglob("*.incr.aof")).write_text("not a log of Redis")
+
+    with pytest.raises(EmbeddedError, match=f"remove {data}"), serve(home, postgres=False):
+        pass
 
 
 def test_a_folder_shared_with_others_is_never_made_private() -> None:
