@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from db.embedded.account import Account, postgres_account
 from db.embedded.errors import EmbeddedError

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from db.embedded import postgres, serve
@@ -17,6 +17,7 @@ from tests.integration.embedded_home import (
     User,
     answers,
     connect,
+    enter,
     find_keepers,
     find_processes,
     is_alive,
@@ -99,6 +100,18 @@ def test_a_killed_user_leaves_no_process_behind(home: Path) -> None:
 
         user.kill()
 
+        wait_until(lambda: find_processes(home) == [])
+
+
+def test_servers_end_when_their_keepers_and_users_are_killed(home: Path) -> None:
+    with User(home) as user:
+        store(user.services(), "before")
+        user.kill()
+        kill_all(find_keepers(home))
+
+        # Where the kernel cannot tell a server of its keeper's death, the next start ends it.
+        if not sys.platform.startswith("linux"):
+            enter(home)
         wait_until(lambda: find_processes(home) == [])
 
 
