@@ -1,20 +1,28 @@
 """Real servers for every test that asks: one embedded pair a session, a fresh database a test."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 import redis
+from pipelines.knowledge.sandbox import Parser
 from psycopg import sql
 
 from db.embedded import Services, serve
 from db.migrate import migrate
 from db.pool import Connection, connect
+from tests.knowledge import Indexing, indexing
 from tests.processes import Avivro, avivro
+
+if TYPE_CHECKING:
+    from pipelines.knowledge.sandbox import Parser
+
+    from tests.knowledge import Indexing
 
 TEMPLATE = "avivro_template"
 
@@ -101,3 +109,22 @@ def commands(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Aviv
         AVIVRO_HOME=str(tmp_path / "home"),
     ) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def parser() -> "Iterator[Parser]":
+    """One parser for all tests: its child process is slow to start."""
+    from pipelines.knowledge.sandbox import Parser
+
+    with closing(Parser()) as shared:
+        yield shared
+
+
+@pytest.fixture
+def knowledge(
+    conn: Connection, database_url: str, tmp_path: Path, parser: "Parser"
+) -> "Iterator[Indexing]":
+    """An agent whose sources are indexed in this process."""
+
+    with indexing(conn, database_url, tmp_path, parser) as prepared:
+        yield prepared

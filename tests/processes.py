@@ -26,10 +26,13 @@ class Avivro:
 
     env: dict[str, str]
     folder: Path
-    started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    started: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a command in the background; its output goes to a file of its name."""
+        """Start a command in the background; its output goes to a file of its name.
+
+        Another one of the same name takes its place in `started`, and is for the test to end.
+        """
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workers", *arguments],
@@ -39,7 +42,7 @@ class Avivro:
                 stderr=log,
                 start_new_session=True,
             )
-        self.started.append(process)
+        self.started[arguments[0]] = process
         return process
 
     def run(
@@ -60,15 +63,15 @@ class Avivro:
         return (self.folder / f"{name}.log").read_text()
 
     def stop(self) -> None:
-        for process in self.started:
+        for process in self.started.values():
             kill_group(process, signal.SIGTERM)
-        for process in self.started:
+        for process in self.started.values():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 kill_group(process, signal.SIGKILL)
                 process.wait()
-        for process in self.started:
+        for process in self.started.values():
             kill_group(process, signal.SIGKILL)
         # Shown by pytest with the test that failed.
         for log in sorted(self.folder.glob("*.log")):

@@ -26,26 +26,34 @@ class Report:
     recalled: int = 0
     tokens_embedded: int = 0
     cost_usd: Decimal = Decimal(0)
+    _began_at: float = field(default_factory=time.monotonic)
     _told_at: float = 0.0
+    _stage: str = ""
+    _stage_began_at: float = 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
+        self._stage, self._stage_began_at = name, time.monotonic()
         self._say({"stage": name})
         yield
-        self.stages_ms[name] = round((time.monotonic() - began) * 1000)
+        self._note_stage()
 
     def step(self, name: str, done: int, total: int) -> None:
         """Show how much of a stage is done, now and then."""
         if time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._say({"stage": name, "done": done, "total": total})
 
+    def count(self, chars: int, added: int, kept: int, removed: int) -> None:
+        self.chars, self.added, self.kept, self.removed = chars, added, kept, removed
+
     def summary(self) -> dict[str, Any]:
         """The finished report as JSON values; what the source's row shows afterwards."""
+        self._note_stage()
         return {
             "stage": "done",
             "model": self.model,
             "stages_ms": self.stages_ms,
+            "took_ms": ms_since(self._began_at),
             "chars": self.chars,
             "chunks_added": self.added,
             "chunks_kept": self.kept,
@@ -55,6 +63,13 @@ class Report:
             "cost_usd": str(self.cost_usd),
         }
 
+    def _note_stage(self) -> None:
+        self.stages_ms[self._stage] = ms_since(self._stage_began_at)
+
     def _say(self, progress: dict[str, Any]) -> None:
         self._told_at = time.monotonic()
         self.tell(progress)
+
+
+def ms_since(moment: float) -> int:
+    return round((time.monotonic() - moment) * 1000)

@@ -37,7 +37,7 @@ def count_effects(conn: Connection, effect: str) -> tuple[int, int]:
 
 def worker_children(commands: Avivro) -> list[psutil.Process]:
     """The processes of the worker command that run jobs."""
-    worker = next(p for p in commands.started if "worker" in p.args)
+    worker = commands.started["worker"]
     return [child for child in children(worker) if "worker-child" in child.cmdline()]
 
 
@@ -87,10 +87,9 @@ def test_jobs_of_a_killed_worker_command_run_again(commands: Avivro, conn: Conne
     ids = enqueue(conn, 6, sleep_ms=1500, effect="all killed")
     wait_until(lambda: len(jobs.list_jobs(conn, state="running")) >= 4, "the worker took jobs")
 
-    worker = next(p for p in commands.started if "worker" in p.args)
+    worker = commands.started["worker"]
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
-    commands.started.remove(worker)
     commands.start("worker", "--queue", "default:4")
 
     wait_until(all_in(conn, ids, "completed"), "all jobs, after the kill")
@@ -100,7 +99,7 @@ def test_jobs_of_a_killed_worker_command_run_again(commands: Avivro, conn: Conne
 def test_children_do_not_outlive_their_parent(commands: Avivro, conn: Connection) -> None:
     start(commands, conn)
     orphans = worker_children(commands)
-    worker = next(p for p in commands.started if "worker" in p.args)
+    worker = commands.started["worker"]
 
     worker.kill()
     worker.wait()
@@ -129,7 +128,7 @@ def test_sigterm_hands_back_what_has_not_begun(commands: Avivro, conn: Connectio
     ids = enqueue(conn, 20, sleep_ms=1000)
     wait_until(lambda: len(jobs.list_jobs(conn, state="running")) >= 4, "the worker took jobs")
 
-    worker = next(p for p in commands.started if "worker" in p.args)
+    worker = commands.started["worker"]
     worker.terminate()
     code = worker.wait(30)
 

@@ -1,0 +1,118 @@
+"""One attempt of `index_source` in the test's own process, on a real database with a real fence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from pipelines.knowledge.sandbox import Parser
+from psycopg.rows import dict_row
+
+from db import demo, jobs, processes
+from db.fence import Fence
+from db.jobs import Finish
+from db.pool import Connection, open_pool
+from pipelines.gateways.addresses import Egress
+from pipelines.gateways.embedder import Embedder
+from pipelines.gateways.http import Client
+from pipelines.gateways.local_embedder import LocalEmbedder
+from pipelines.index_source import Desk, run
+from pipelines.knowledge.report import Report
+from pipelines.readers.tools import ReadingTools
+from workers.jobs import KINDS
+from workers.outcome import decide
+
+
+@dataclass
+class Indexing:
+    """Inserts sources and runs their jobs; `embedder` may be changed between runs."""
+
+    conn: Connection
+    agent_id: UUID
+    reading: ReadingTools
+    embedder: Embedder
+    url: str
+
+    def insert(self, type: str = "text", **fields: Any) -> UUID:
+        """Insert a source as the web tier does; the trigger enqueues its job."""
+        columns = {"agent_id": self.agent_id, "name": "test", "type": type, **fields}
+        names = ", ".join(columns)
+        places = ", ".join(f"%({name})s" for name in columns)
+        row = self.conn.execute(
+            f"INSERT INTO public.knowledge_sources ({names}) VALUES ({places}) RETURNING id",
+            columns,
+        ).fetchone()
+        assert row is not None
+        return UUID(str(row[0]))
+
+    def run(self) -> Report:
+        """Run the one waiting job; its outcome is stored, what it raised is raised."""
+        with self.attempt() as fence:
+            return self.work(fence)
+
+    def work(self, fence: Fence) -> Report:
+        job = jobs.get_job(self.conn, fence.job_id)
+        assert job is not None
+        desk = Desk(fence, self.reading, lambda model: self.embedder)
+        return run(desk, source_id=UUID(job.args["source_id"]))
+
+    @contextmanager
+    def attempt(self) -> Iterator[Fence]:
+        """Dispatch, claim, and at the end finish as the outcome table says."""
+        worker_id = uuid4()
+        processes.register(
+            self.conn, id=worker_id, role="worker", host="here", pid=1, queues={"knowledge": {}}
+        )
+        with self.conn.transaction():
+            tickets = jobs.dispatch_jobs(
+                self.conn, queue="knowledge", room=1, epoch=jobs.read_epoch(self.conn)
+            )
+            (claimed,) = jobs.claim_jobs(self.conn, tickets, worker_id=worker_id)
+        error: BaseException | None = None
+        with open_pool(self.url, size_max=4) as pool:
+            try:
+                yield Fence(pool, claimed.id, claimed.attempt)
+            except Exception as raised:
+                error = raised
+                raise
+            finally:
+                finish = decide(claimed, error, plan=KINDS["index_source"].retry, luck=0)
+                jobs.finish_jobs(self.conn, [finish or Finish(claimed.id, -1, "completed")])
+
+    def source(self, source_id: UUID) -> dict[str, Any]:
+        return self.row("SELECT * FROM public.knowledge_sources WHERE id = %s", source_id)
+
+    def chunks(self, source_id: UUID) -> list[dict[str, Any]]:
+        return self.rows(
+            "SELECT id, content, tokens, chunk_index, metadata, embedding_model, content_hash,"
+            " xmin::text AS edition, extensions.vector_dims(embedding) AS dimensions"
+            " FROM public.knowledge_chunks WHERE source_id = %s ORDER BY chunk_index",
+            source_id,
+        )
+
+    def usage(self) -> list[dict[str, Any]]:
+        return self.rows("SELECT * FROM public.usage_logs WHERE usage_type = 'embedding'")
+
+    def row(self, query: str, *arguments: object) -> dict[str, Any]:
+        (found,) = self.rows(query, *arguments)
+        return found
+
+    def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
+        cursor = self.conn.cursor(row_factory=dict_row)
+        return cursor.execute(query.encode(), arguments).fetchall()
+
+
+@contextmanager
+def indexing(conn: Connection, url: str, home: Path, parser: Parser) -> Iterator[Indexing]:
+    user_id = demo.ensure_user(conn, email="owner@example.com", full_name="Owner")
+    agent_id = demo.create_agent(
+        conn, user_id=user_id, name="Agent", description="", system_prompt=""
+    )
+    client = Client(Egress.parse("127.0.0.1"))
+    reading = ReadingTools(client, parser, home / "files")
+    try:
+        yield Indexing(conn, agent_id, reading, LocalEmbedder(), url)
+    finally:
+        client.close()
