@@ -10,13 +10,11 @@ from uuid import uuid4
 
 import pytest
 import redis
-from pipelines.knowledge.sandbox import Parser
 from psycopg import sql
 
 from db.embedded import Services, serve
 from db.migrate import migrate
 from db.pool import Connection, connect
-from tests.knowledge import Indexing, indexing
 from tests.processes import Avivro, avivro
 
 if TYPE_CHECKING:
