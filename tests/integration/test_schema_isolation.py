@@ -141,11 +141,11 @@ def attempt(conn: Connection, command: str, table: str) -> bool:
         return False
 
 
-def test_every_role_reaches_exactly_the_rows_the_table_says(conn: Connection) -> None:
+def reach_everything(conn: Connection) -> dict[tuple[str, str], str]:
+    """Try each command of each actor on each table, and undo it."""
     sign_up(conn, UNPROFILED, "late@example.com")
     conn.execute("DELETE FROM public.user_profiles WHERE id = %s", [UNPROFILED])
     found = {}
-
     for table in TABLES:
         for actor, (role, user) in ACTORS.items():
             marks = ""
@@ -153,6 +153,11 @@ def test_every_role_reaches_exactly_the_rows_the_table_says(conn: Connection) ->
                 with acting_as(conn, role, user):
                     marks += "Y" if attempt(conn, command, table) else "-"
             found[table, actor] = marks
+    return found
+
+
+def test_every_role_reaches_exactly_the_rows_the_table_says(conn: Connection) -> None:
+    found = reach_everything(conn)
 
     assert found == expected()
 
