@@ -1,0 +1,131 @@
+"""Which of a page's pieces are its content."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lxml.html import HtmlElement
+
+from pipelines.knowledge.html_article import correct_article
+from pipelines.knowledge.html_facts import is_article, is_called_article
+from pipelines.knowledge.html_judge import judge_article
+from pipelines.knowledge.html_noise import Chrome, is_call_to_action
+from pipelines.knowledge.html_pieces import Area, Piece
+
+# An area with more unlinked text than this is content, whatever its class says.
+WORDED_CHARS_MAX = 600
+LINKED_CHARS_MAX = 100
+AREA_SHARE_MAX = 0.5
+MAIN_SHARE_MIN = 0.5
+ARTICLE_CHARS_MIN = 250
+# A page that does not call itself an article is read as one when the judge leaves little out
+# of it, and that is long prose: a short page's prices and hours must not be left out.
+PROSE_CHARS_MIN = 1_500
+PROSE_SHARE_MIN = 0.75
+PROSE_PARAGRAPH_CHARS_MIN = 120
+LEFTOVER_LINK_SHARE_MAX = 0.5
+# Less text than this in navigation and footer alone is no page.
+LEFTOVER_CHARS_MIN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The indexes of the chosen pieces. An article's own title is not among them."""
+
+    kept: frozenset[int]
+    is_article: bool
+
+
+def choose_content(root: HtmlElement, pieces: list[Piece], areas: list[Area]) -> Content:
+    """Choose the article, or on any other page all that is not furniture.
+
+    Writes marks into the tree: its text is not to be read afterwards.
+    """
+    wide = choose_widely(pieces, areas)
+    is_declared, is_called = is_article(root), is_called_article(root)
+    judged = judge_article(root, pieces)
+    if judged:
+        article = correct_article(pieces, areas, judged)
+        chars = _count_chars(pieces, article)
+        is_enough = is_declared and chars >= ARTICLE_CHARS_MIN
+        if is_enough or _is_prose(pieces, article, wide, is_called=is_called):
+            return Content(frozenset(article), is_article=True)
+    return Content(frozenset(wide or _choose_leftovers(pieces, areas)), is_article=False)
+
+
+def _is_prose(pieces: list[Piece], article: set[int], wide: set[int], *, is_called: bool) -> bool:
+    chars = _count_chars(pieces, article)
+    paragraphs = sum(1 for index in article if pieces[index].kind == "paragraph")
+    if chars < PROSE_CHARS_MIN or chars < PROSE_PARAGRAPH_CHARS_MIN * paragraphs:
+        return False
+    return is_called or chars >= PROSE_SHARE_MIN * _count_chars(pieces, wide)
+
+
+def _count_chars(pieces: list[Piece], indexes: Iterable[int]) -> int:
+    return sum(len(pieces[index].text) for index in indexes)
+
+
+def choose_widely(pieces: list[Piece], areas: list[Area]) -> set[int]:
+    """Choose all that no area says is furniture, inside the page's main element if it has one."""
+    kept = set(range(len(pieces)))
+    for area in areas:
+        if area.chrome is Chrome.NAMED:
+            kept.difference_update(range(area.start, area.end))
+    total = _count_chars(pieces, kept)
+    for area in areas:
+        if _is_furniture(area, pieces, total):
+            kept.difference_update(range(area.start, area.end))
+    kept = _keep_main(pieces, kept)
+    return {index for index in kept if not _is_call(pieces[index])}
+
+
+def _is_furniture(area: Area, pieces: list[Piece], total: int) -> bool:
+    own_chars = area.chars - area.links_chars
+    if area.chrome is Chrome.WORDED:
+        return own_chars < WORDED_CHARS_MAX and area.chars < AREA_SHARE_MAX * total
+    if area.chrome is Chrome.NAMED or area.tag in ("table", "tr", "td"):
+        return False
+    if all(piece.kind == "heading" for piece in pieces[area.start : area.end]):
+        return False
+    return own_chars < LINKED_CHARS_MAX or area.chars < AREA_SHARE_MAX * total
+
+
+def _keep_main(pieces: list[Piece], kept: set[int]) -> set[int]:
+    """Keep what stands in `main`, and before it the page's first title with what goes with it."""
+    inside = {index for index in kept if _is_in_main(pieces[index].holder)}
+    if _count_chars(pieces, inside) < MAIN_SHARE_MIN * _count_chars(pieces, kept):
+        return kept
+    if any(pieces[index].kind == "heading" and pieces[index].level == 1 for index in inside):
+        return inside
+    first = min(inside, default=0)
+    title = next((i for i in sorted(kept) if i < first and pieces[i].level == 1), first)
+    return inside | {index for index in kept if title <= index < first}
+
+
+def _is_in_main(element: HtmlElement | None) -> bool:
+    while element is not None:
+        if element.tag == "main" or element.get("role") == "main":
+            return True
+        element = element.getparent()
+    return False
+
+
+def _is_call(piece: Piece) -> bool:
+    """Tell whether the piece is one button, such as "Get started"."""
+    if piece.kind != "paragraph" or piece.link_share < 1 or not piece.slots:
+        return False
+    element, _ = piece.slots[0]
+    link = element if element.tag == "a" else next(element.iterancestors("a"), None)
+    return link is not None and is_call_to_action(link, piece.text)
+
+
+def _choose_leftovers(pieces: list[Piece], areas: list[Area]) -> set[int]:
+    """A page that is all furniture: take its unlinked text, if there is enough of it."""
+    worded = {
+        i for area in areas if area.chrome is Chrome.WORDED for i in range(area.start, area.end)
+    }
+    kept = {
+        index
+        for index, piece in enumerate(pieces)
+        if index not in worded and piece.link_share < LEFTOVER_LINK_SHARE_MAX
+    }
+    return kept if _count_chars(pieces, kept) >= LEFTOVER_CHARS_MIN else set()

@@ -1,0 +1,145 @@
+"""What an element's own tag and attributes say of it: unseen, or furniture of the site."""
+
+import re
+from enum import Enum
+from functools import lru_cache
+
+from lxml.html import HtmlElement
+
+from pipelines.knowledge.html_words import (
+    BUTTON_WORDS,
+    CHROME_WORDS,
+    HIDING_CLASSES,
+    LINE_NUMBER_WORDS,
+    LINKED_CHROME_WORDS,
+    NAVIGATION_ROLES,
+    NAVIGATION_TAGS,
+    NEVER_OPENED_WORDS,
+    ROOT_TAGS,
+    UNSEEN_TAGS,
+)
+
+# A button that opens a panel is a title (a question, a tab) when it says at least this much.
+OPENER_CHARS_MIN = 12
+CALL_TO_ACTION_CHARS_MAX = 40
+
+_NAME_WORD = re.compile(r"[a-z]+|[A-Z]+[a-z]*|[0-9]+")
+_HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# `hidden md:block` and `d-none d-lg-flex` hide on small screens alone.
+_SHOWN_AGAIN = re.compile(
+    r":(?:block|flex|grid|inline|table|contents)\b|\bd-\w+-(?:block|flex|grid|inline|table)"
+)
+_SKIP_LINK = re.compile(r"\s*(?:skip|jump)\s+to\b", re.IGNORECASE)
+_NOTE_SIGN = re.compile(r"\s*\[?\s*(?:\d{1,3}|[a-z*†‡])\s*\]?\s*")
+
+
+class Chrome(Enum):
+    """How surely an element is furniture: navigation, footer, banner, sharing, advertising."""
+
+    NAMED = "its tag or role says so"
+    WORDED = "a word of its class or id says so"
+    LINKED = "a word of its class or id says so, where it is mostly links; or it is all links"
+
+
+def find_chrome(element: HtmlElement) -> Chrome | None:
+    tag, attributes = element.tag, element.attrib
+    if tag in NAVIGATION_TAGS or attributes.get("role") in NAVIGATION_ROLES:
+        return Chrome.NAMED
+    if tag in ("aside", "header"):
+        return Chrome.LINKED
+    if tag in ROOT_TAGS or not attributes:
+        return None
+    return _judge_names(attributes.get("class", ""), attributes.get("id", ""))
+
+
+@lru_cache(maxsize=4096)
+def _judge_names(classes: str, element_id: str) -> Chrome | None:
+    words = find_words(f"{classes} {element_id}")
+    if not words.isdisjoint(CHROME_WORDS):
+        return Chrome.WORDED
+    return None if words.isdisjoint(LINKED_CHROME_WORDS) else Chrome.LINKED
+
+
+@lru_cache(maxsize=4096)
+def find_words(names: str) -> frozenset[str]:
+    """The lower-case words that class names and ids are made of."""
+    return frozenset(word.lower() for word in _NAME_WORD.findall(names))
+
+
+def is_unseen(element: HtmlElement, opened_ids: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a reader never sees the element.
+
+    `opened_ids` name the panels that a control of the page opens (answers, tabs): closed at
+    first, they are content all the same.
+    """
+    tag, attributes = element.tag, element.attrib
+    if not isinstance(tag, str) or tag in UNSEEN_TAGS:
+        return True
+    if not attributes or tag in ROOT_TAGS or not _is_hidden(element):
+        return False
+    is_panel = attributes.get("id") in opened_ids or attributes.get("role") == "tabpanel"
+    names = f"{attributes.get('class', '')} {attributes.get('role', '')}"
+    return not is_panel or not find_words(names).isdisjoint(NEVER_OPENED_WORDS)
+
+
+def _is_hidden(element: HtmlElement) -> bool:
+    attributes = element.attrib
+    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    if _HIDING_STYLE.search(attributes.get("style", "")):
+        return True
+    return _has_hiding_class(attributes.get("class", ""))
+
+
+@lru_cache(maxsize=4096)
+def _has_hiding_class(classes: str) -> bool:
+    is_hiding = not HIDING_CLASSES.isdisjoint(classes.lower().split())
+    return is_hiding and not _SHOWN_AGAIN.search(classes)
+
+
+def is_idle_control(element: HtmlElement, *, in_heading: bool) -> bool:
+    """Tell whether a button or label says nothing a reader would look for."""
+    text = text_of(element)
+    if in_heading:
+        parent = element.getparent()
+        around = len(text_of(parent)) if parent is not None else 0
+        return element.tag == "button" and 2 * len(text) < around
+    return element.get("aria-expanded") is None or len(text) < OPENER_CHARS_MIN
+
+
+def is_aid(element: HtmlElement, *, in_heading: bool) -> bool:
+    """Tell whether a link or raised sign only helps to get around: ¶, [1], "Skip to content"."""
+    text = text_of(element)
+    if element.tag == "sup":
+        return _NOTE_SIGN.fullmatch(text) is not None and element.find(".//a") is not None
+    if in_heading:
+        return not any(character.isalnum() for character in text)
+    return element.get("href", "").startswith("#") and _SKIP_LINK.match(text) is not None
+
+
+def is_call_to_action(link: HtmlElement, text: str) -> bool:
+    """Tell "Get started" on a button from a telephone number or address on one."""
+    if len(text) > CALL_TO_ACTION_CHARS_MAX or "@" in text or any(c.isdigit() for c in text):
+        return False
+    return link.get("role") == "button" or not find_words(link.get("class", "")).isdisjoint(
+        BUTTON_WORDS
+    )
+
+
+def is_line_number(element: HtmlElement) -> bool:
+    return not find_words(element.get("class", "").replace("-", "")).isdisjoint(LINE_NUMBER_WORDS)
+
+
+def text_of(element: HtmlElement) -> str:
+    return "".join(element.itertext()).strip()
+
+
+def find_opened_ids(root: HtmlElement) -> frozenset[str]:
+    """The ids of the panels that the page's own controls open."""
+    ids: set[str] = set()
+    for control in root.iter("button", "a", "div", "span", "li", "h2", "h3", "h4", "summary"):
+        for name in ("aria-controls", "data-target", "data-bs-target"):
+            ids.update(value.lstrip("#") for value in control.get(name, "").split())
+        if control.get("role") == "tab" or "data-toggle" in control.attrib:
+            ids.add(control.get("href", "").lstrip("#"))
+    return frozenset(ids - {""})

@@ -1,0 +1,181 @@
+"""Elements that are read whole: code, kept as it is, and tables, written as pipe rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+from lxml.html import HtmlElement
+
+from pipelines.knowledge.html_noise import find_words, is_line_number, is_unseen
+from pipelines.knowledge.html_pieces import Piece, Slot, clean_text
+from pipelines.knowledge.html_words import LAYOUT_TAGS, NO_WORDS, YES_WORDS
+from pipelines.knowledge.table import write_rows
+
+# A longer cell is a column of the page's layout.
+CELL_CHARS_MAX = 2_000
+SPAN_MAX = 100
+COLUMNS_MAX = 200
+# A cell that spans rows is written again in each of them when it is no longer than this.
+REPEATED_CELL_CHARS_MAX = 80
+
+CellReader = Callable[[HtmlElement], list[Piece]]
+
+
+def read_code(element: HtmlElement) -> list[Piece]:
+    """Read a `pre` with its white space; line numbers and buttons are left out."""
+    parts = list(_iterate_code(element))
+    text = clean_text("".join(part for part, _ in parts)).replace("\r\n", "\n")
+    slots = [slot for part, slot in parts if part.strip()]
+    if not text.strip():
+        return []
+    return [Piece("code", text.strip("\n").rstrip(), element, slots=slots[:1])]
+
+
+def _iterate_code(element: HtmlElement) -> Iterator[tuple[str, Slot]]:
+    events = etree.iterwalk(element, events=("start", "end"))
+    for event, child in events:
+        if event == "end":
+            if child is not element and child.tail:
+                yield child.tail, (child, "tail")
+        elif child is not element and _is_no_code(child):
+            events.skip_subtree()
+        else:
+            if _starts_line(child):
+                yield "\n", (child, "text")
+            yield child.text or "", (child, "text")
+
+
+def _is_no_code(child: HtmlElement) -> bool:
+    return is_unseen(child) or child.tag == "button" or is_line_number(child)
+
+
+def _starts_line(child: HtmlElement) -> bool:
+    """A break does, and one of several `code` or `div` elements that stand line by line."""
+    previous = child.getprevious()
+    if child.tag not in ("code", "div") or previous is None:
+        return bool(child.tag == "br")
+    return bool(previous.tag == child.tag and not previous.tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: str
+    columns: int
+    rows: int
+
+
+def read_table(table: HtmlElement, read_cell: CellReader) -> list[Piece]:
+    """Read a table's captions and rows; nothing when it only arranges the page."""
+    if _is_layout(table):
+        return []
+    piece = Piece("table", holder=table)
+    rows = [row for row in table.iter("tr") if not is_unseen(row)]
+    lines = [[_read_cell(cell, read_cell, piece) for cell in _find_cells(row)] for row in rows]
+    if any(len(cell.text) > CELL_CHARS_MAX for line in lines for cell in line):
+        return []
+    grid = _spread(lines)
+    if max((sum(map(bool, row)) for row in grid), default=0) < 2:
+        return []
+    heads = next((n for n, row in enumerate(rows) if not _is_header(row)), len(rows))
+    written = write_rows(grid, header_rows=heads)
+    if written is None:
+        return []
+    piece.text, piece.header_chars = written.text, written.header_chars
+    return [*_read_captions(table, read_cell), piece]
+
+
+def _is_layout(table: HtmlElement) -> bool:
+    if table.get("role") in ("presentation", "none"):
+        return True
+    if next(table.iterdescendants(*LAYOUT_TAGS), None) is not None:
+        return True
+    code = next(table.iterdescendants("pre"), None)
+    if code is None:
+        return False
+    return sum(1 for _ in table.iter("tr")) < 2 or _holds_line_numbers(table)
+
+
+def _holds_line_numbers(table: HtmlElement) -> bool:
+    return any(is_line_number(cell) for cell in table.iter("td"))
+
+
+def _find_cells(row: HtmlElement) -> list[HtmlElement]:
+    return [cell for cell in row.iterchildren("td", "th") if not is_unseen(cell)]
+
+
+def _is_header(row: HtmlElement) -> bool:
+    cells = _find_cells(row)
+    parent = row.getparent()
+    in_head = parent is not None and parent.tag == "thead"
+    return bool(cells) and (in_head or all(cell.tag == "th" for cell in cells))
+
+
+def _read_cell(cell: HtmlElement, read_cell: CellReader, table: Piece) -> Cell:
+    pieces = read_cell(cell)
+    between = "; " if any(piece.kind == "item" for piece in pieces) else " "
+    text = between.join(piece.text for piece in pieces if piece.text)
+    for piece in pieces:
+        table.links_chars += piece.links_chars
+        table.slots += piece.slots[:1]
+    text = " ".join(text.split()) or _read_icon(cell)
+    return Cell(text, _parse_span(cell, "colspan"), _parse_span(cell, "rowspan"))
+
+
+def _parse_span(cell: HtmlElement, name: str) -> int:
+    value = cell.get(name, "1")
+    return min(max(int(value), 1), SPAN_MAX) if value.isascii() and value.isdecimal() else 1
+
+
+def _read_icon(cell: HtmlElement) -> str:
+    """What a cell without text says by a picture: price tables tick their features."""
+    for element in cell.iter(etree.Element):
+        label = element.get("alt") or element.get("aria-label") or element.get("title") or ""
+        if not label and (element.tag == "title" or "sr-only" in element.get("class", "")):
+            label = element.text or ""
+        if label.strip():
+            return " ".join(label.split())
+        words = find_words(element.get("class", ""))
+        if not words.isdisjoint(YES_WORDS):
+            return "✓"
+        if not words.isdisjoint(NO_WORDS):
+            return "✗"
+    return ""
+
+
+def _spread(lines: list[list[Cell]]) -> list[list[str]]:
+    """Give every cell its column: spans push the cells beside and below them."""
+    hanging: dict[int, tuple[str, int]] = {}
+    return [_spread_line(line, hanging) for line in lines]
+
+
+def _spread_line(line: list[Cell], hanging: dict[int, tuple[str, int]]) -> list[str]:
+    row: list[str] = []
+    for cell in line:
+        _take_hanging(row, hanging)
+        for offset in range(min(cell.columns, COLUMNS_MAX - len(row))):
+            text = "" if offset else cell.text
+            if cell.rows > 1:
+                below = text if len(text) <= REPEATED_CELL_CHARS_MAX else ""
+                hanging[len(row)] = (below, cell.rows - 1)
+            row.append(text)
+    _take_hanging(row, hanging)
+    return row
+
+
+def _take_hanging(row: list[str], hanging: dict[int, tuple[str, int]]) -> None:
+    while (column := len(row)) in hanging:
+        text, rows = hanging.pop(column)
+        row.append(text)
+        if rows > 1:
+            hanging[column] = (text, rows - 1)
+
+
+def _read_captions(table: HtmlElement, read_cell: CellReader) -> list[Piece]:
+    captions = []
+    for caption in table.iter("caption"):
+        pieces = read_cell(caption)
+        text = " ".join(piece.text for piece in pieces)
+        slots = [slot for piece in pieces for slot in piece.slots]
+        if text:
+            captions.append(Piece("caption", text, caption, slots=slots))
+    return captions

@@ -1,0 +1,150 @@
+"""What bytes are, told from the bytes; names and declared types only tell texts apart."""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from pipelines.errors import Permanent
+from pipelines.knowledge.charset import find_utf16, has_mark
+
+HTML, MARKDOWN, PLAIN, PDF = "text/html", "text/markdown", "text/plain", "application/pdf"
+
+PDF_REACH = 1024
+HEAD_BYTES = 4096
+SAMPLE_BYTES = 32_768
+# Text may hold stray control characters and NULs; a binary file holds many.
+CONTROL_SHARE_MAX = 0.01
+NUL_SHARE_MAX = 0.1
+CONTROLS_MAX = 2
+NULS_MAX = 8
+
+_SIGNATURES = (
+    (b"\x89PNG\r\n", "an image (PNG)"),
+    (b"\xff\xd8\xff", "an image (JPEG)"),
+    (b"GIF8", "an image (GIF)"),
+    (b"BM", "an image (BMP)"),
+    (b"II*\0", "an image (TIFF)"),
+    (b"MM\0*", "an image (TIFF)"),
+    (b"PK\x03\x04", "a ZIP archive or an Office file"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file (doc, xls, ppt)"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"{\\rtf", "a Rich Text file (RTF)"),
+    (b"%!PS", "a PostScript file"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"\xca\xfe\xba\xbe", "a program"),
+    (b"SQLite format 3\0", "a database (SQLite)"),
+    (b"ID3", "a sound file (MP3)"),
+    (b"OggS", "a sound or video file (Ogg)"),
+    (b"RIFF", "a sound, image or video file (RIFF)"),
+    (b"wOFF", "a font"),
+    (b"wOF2", "a font"),
+)
+# Signatures of printable letters count only where what follows is not text.
+_WORDLIKE = (b"BM", b"MZ", b"BZh", b"ID3", b"RIFF", b"wOFF", b"wOF2", b"OggS", b"GIF8", b"Rar!")
+_HTML_START = re.compile(
+    rb"(?:\s|<!--.{0,2000}?-->|<\?xml.{0,400}?\?>)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_HTML_TAG = re.compile(
+    rb"<(?:!doctype|html|head|body|title|meta|script|div|p|table|h[1-6]|ul|ol|span|a|br)\b[^<]*>",
+    re.IGNORECASE,
+)
+_MARKDOWN_SIGNS = (
+    re.compile(rb"^#{1,6} \S", re.MULTILINE),
+    re.compile(rb"^(?:```|~~~)", re.MULTILINE),
+    re.compile(rb"^\|?[ \t]*:?-{3,}:?[ \t]*\|", re.MULTILINE),
+    re.compile(rb"\]\((?:https?:|/|\.|#)[^\s)]*\)"),
+    re.compile(rb"\*\*[^*\n]+\*\*"),
+    re.compile(rb"\A---\n.{0,2000}?\n---\n", re.DOTALL),
+)
+SIGNS_MIN = 2
+_XML_START = re.compile(rb"\s*<\?xml\s")
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_MARKDOWN_TYPES = ("text/markdown", "text/x-markdown")
+_HTML_SUFFIXES = (".html", ".htm", ".xhtml")
+_MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown", ".mkd", ".mdx")
+_CONTROLS = bytes(code for code in range(32) if code not in b"\0\t\n\f\r\x1b") + b"\x7f"
+
+
+def sniff(
+    body: bytes, *, content_type: str | None = None, url: str | None = None, name: str | None = None
+) -> str:
+    """The media type to read the bytes as; raises Permanent when they are no readable format."""
+    if b"%PDF-" in body[:PDF_REACH]:
+        return PDF
+    label = name or "the file"
+    binary = find_binary(body)
+    if binary:
+        raise Permanent(f"{label} is not text: it looks like {binary}, which cannot be read")
+    declared = (content_type or "").partition(";")[0].strip().lower()
+    return _tell_text_apart(body[:HEAD_BYTES], declared, _find_suffix(name, url))
+
+
+def _tell_text_apart(head: bytes, declared: str, suffix: str) -> str:
+    """A page says so in its first tag; between Markdown and plain text the label decides."""
+    wide = find_utf16(head)
+    head = head.replace(b"\0", b"") if wide or has_mark(head) else head
+    head = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    if _HTML_START.match(head):
+        return HTML
+    if suffix in _MARKDOWN_SUFFIXES or declared in _MARKDOWN_TYPES:
+        return MARKDOWN
+    if declared in _HTML_TYPES or suffix in _HTML_SUFFIXES:
+        return HTML if _HTML_TAG.search(head) else PLAIN
+    is_labelled = declared not in ("", "application/octet-stream") or suffix == ".txt"
+    if not is_labelled and sum(1 for sign in _MARKDOWN_SIGNS if sign.search(head)) >= SIGNS_MIN:
+        return MARKDOWN
+    begins_as_markup = head.lstrip().startswith(b"<")
+    if begins_as_markup and (
+        _XML_START.match(head) or (not is_labelled and _HTML_TAG.search(head))
+    ):
+        return HTML
+    return PLAIN
+
+
+def _find_suffix(*names: str | None) -> str:
+    """The ending of the name, else of the address's path."""
+    paths = (urlsplit(name).path if "://" in name else name for name in names if name)
+    suffixes = (PurePosixPath(path).suffix.lower() for path in paths)
+    return next((suffix for suffix in suffixes if suffix), "")
+
+
+def find_binary(body: bytes) -> str | None:
+    """What a file that is not text seems to be; None for text in any charset."""
+    is_text = _is_text(body)
+    for signature, kind in _SIGNATURES:
+        if body.startswith(signature) and not (is_text and signature in _WORDLIKE):
+            return kind
+    if body[4:8] == b"ftyp":
+        return "a video or image file (MP4)"
+    return None if is_text else "a binary file"
+
+
+def _is_text(body: bytes) -> bool:
+    if has_mark(body) or find_utf16(body):
+        return True
+    return all(_holds_text(sample) for sample in _take_samples(body))
+
+
+def _take_samples(body: bytes) -> Iterator[bytes]:
+    """The beginning, the middle and the end: some binaries begin with text."""
+    yield body[:SAMPLE_BYTES]
+    if len(body) > 3 * SAMPLE_BYTES:
+        middle = len(body) // 2
+        yield body[middle : middle + SAMPLE_BYTES]
+        yield body[-SAMPLE_BYTES:]
+
+
+def _holds_text(sample: bytes) -> bool:
+    nuls = sample.count(0)
+    controls = len(sample) - nuls - len(sample.translate(None, _CONTROLS + b"\0"))
+    few_nuls = nuls <= max(NULS_MAX, NUL_SHARE_MAX * len(sample))
+    return few_nuls and controls <= max(CONTROLS_MAX, CONTROL_SHARE_MAX * len(sample))
