@@ -20,9 +20,10 @@ PAID_TYPES = ("bytea", "bytea", "int4")
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """What is known of a chunk without reading it; the hash is of what was embedded."""
+    """A chunk without its vector; the hash is of what was embedded."""
 
     id: UUID
+    content: str
     content_hash: str
     chunk_index: int
     metadata: dict[str, Any]

@@ -1,7 +1,7 @@
 -- The chunks of a source and the vectors that were paid for.
 
 -- name: load_known
-SELECT id, content_hash, chunk_index, metadata FROM public.knowledge_chunks
+SELECT id, content, content_hash, chunk_index, metadata FROM public.knowledge_chunks
 WHERE source_id = %(source_id)s AND embedding_model = %(model)s AND content_hash IS NOT NULL
 ORDER BY chunk_index
 

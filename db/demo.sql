@@ -4,11 +4,11 @@
 -- The sign-up trigger makes the profile.
 WITH made AS (
     INSERT INTO auth.users (id, email, raw_user_meta_data)
-    SELECT gen_random_uuid(), %(email)s, jsonb_build_object('full_name', %(full_name)s::text)
-    WHERE NOT EXISTS (SELECT FROM auth.users WHERE email = %(email)s)
+    SELECT gen_random_uuid(), %(email)s::text, jsonb_build_object('full_name', %(full_name)s::text)
+    WHERE NOT EXISTS (SELECT FROM auth.users WHERE email = %(email)s::text)
     RETURNING id
 )
-SELECT id FROM made UNION ALL SELECT id FROM auth.users WHERE email = %(email)s LIMIT 1
+SELECT id FROM made UNION ALL SELECT id FROM auth.users WHERE email = %(email)s::text LIMIT 1
 
 -- name: create_agent
 INSERT INTO public.agents (user_id, name, description, system_prompt, is_published)

@@ -47,9 +47,15 @@ def run(desk: Desk, *, source_id: UUID) -> Report:
     with report.stage("reading"):
         document = readers.read(source, desk.reading)
     with report.stage("splitting"):
-        pieces = split(document, encoding=encoding, tokens_max=CHUNK_TOKENS_MAX)
+        stored = known(desk.db, source_id, embedder.model)
+        pieces = split(
+            document,
+            encoding=encoding,
+            tokens_max=CHUNK_TOKENS_MAX,
+            known=[chunk.content for chunk in stored],
+        )
         check_count(len(pieces))
-        edition = draw_up(document, pieces, known(desk.db, source_id, embedder.model))
+        edition = draw_up(document, pieces, stored)
     with report.stage("embedding"):
         vectors = embed(desk.db, embedder, source, edition.added, report)
     with report.stage("storing"):

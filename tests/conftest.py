@@ -123,6 +123,7 @@ def knowledge(
     conn: Connection, database_url: str, tmp_path: Path, parser: "Parser"
 ) -> "Iterator[Indexing]":
     """An agent whose sources are indexed in this process."""
+    from tests.knowledge import indexing
 
     with indexing(conn, database_url, tmp_path, parser) as prepared:
         yield prepared
