@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from db import agents, conversations, knowledge, leads, messages, webhooks
+    from db import agents, auth, conversations, knowledge, leads, messages, webhooks
     from db.acting import BadTokenError, acting_as, acting_as_anon, acting_as_claims
     from db.rows import UnknownColumnError
 
-AREAS = {"agents", "conversations", "knowledge", "leads", "messages", "webhooks"}
+AREAS = {"agents", "auth", "conversations", "knowledge", "leads", "messages", "webhooks"}
 NAMES = {"BadTokenError": "acting", "acting_as": "acting", "acting_as_anon": "acting",
          "acting_as_claims": "acting", "UnknownColumnError": "rows"}  # fmt: skip
 
@@ -22,6 +22,7 @@ __all__ = [
     "acting_as_anon",
     "acting_as_claims",
     "agents",
+    "auth",
     "conversations",
     "knowledge",
     "leads",
