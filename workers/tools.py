@@ -27,10 +27,9 @@ class Toolbox:
 
     @cached_property
     def reading(self) -> "ReadingTools":
-        from pipelines.knowledge.sandbox import Parser
-
         from pipelines.gateways.addresses import Egress
         from pipelines.gateways.http import Client
+        from pipelines.knowledge.sandbox import Parser
         from pipelines.readers.tools import ReadingTools
 
         return ReadingTools(

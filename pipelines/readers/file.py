@@ -31,13 +31,13 @@ def read(source: Source, tools: ReadingTools) -> Document:
 
 def read_uploaded(folder: Path, name: str) -> bytes:
     """The bytes of `folder/name`; a name that leads out of the folder is refused."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise Permanent(f"{UPLOADED}{name} is not a file of this installation")
     try:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise Permanent(f"{UPLOADED}{name} is not a file of this installation")
         size = path.stat().st_size
         if size > FILE_BYTES_MAX:
-            raise Permanent(f"{name} is {size} bytes, the limit is {FILE_BYTES_MAX}")
+            raise Permanent(f"{name} is {size:,} bytes, the limit is {FILE_BYTES_MAX:,}")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise Permanent(f"the uploaded file {name} is not there any more") from error

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 
 from db import demo as statements
 from db import sources
@@ -148,10 +149,10 @@ def questions(
 
 def answer(conn: Connection, found: Config, agent_id: UUID, asked: Sequence[str]) -> None:
     for question in asked:
-        console.out.rule(f"[bold]{question}[/]", align="left")
+        console.out.rule(f"[bold]{escape(question)}[/]", align="left")
         passages = knowledge.find(conn, found, agent_id, question, limit=PASSAGES, threshold=0.0)
         for rank, passage in enumerate(passages, 1):
-            knowledge.print_passage(rank, passage)
+            knowledge.print_passage(rank, passage, question)
 
 
 def print_end(found: Config, agent_id: UUID, took_s: float) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from db import chunks, processes, sources
@@ -17,6 +18,7 @@ from db.pool import Connection, connect
 from db.sources import Agent, SourceProgress
 from workers import stack, uploads
 from workers.cli import console
+from workers.cli.excerpt import excerpt
 from workers.cli.services import services
 from workers.config import Config
 from workers.tools import embedder_for
@@ -25,7 +27,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 POLL_S = 0.2
 STDIN_CHARS_MAX = 50_000_000
-EXCERPT_CHARS = 700
 
 
 def register(app: typer.Typer) -> None:
@@ -143,9 +144,12 @@ def show(bars: Progress, task: TaskID, source: SourceProgress) -> None:
 def print_sources(done: Sequence[SourceProgress]) -> None:
     console.print_table(
         "sources",
-        ("id", "name", "status", "chunks", "tokens", "error"),
-        [(s.id, s.name, s.status, s.chunks_count, s.tokens_count, s.error_message) for s in done],
+        ("name", "status", "chunks", "tokens", "id"),
+        [(s.name, s.status, s.chunks_count, s.tokens_count, s.id) for s in done],
     )
+    for source in done:
+        if source.error_message:
+            console.err.print(f"{source.name}: {source.error_message}", style="red", markup=False)
 
 
 def search(
@@ -166,7 +170,7 @@ def search(
     if not passages:
         console.err.print("nothing found: has the agent any completed knowledge source?")
     for rank, passage in enumerate(passages, 1):
-        print_passage(rank, passage)
+        print_passage(rank, passage, question)
 
 
 def find(
@@ -197,14 +201,12 @@ def as_result(passage: Passage) -> dict[str, object]:
     }
 
 
-def print_passage(rank: int, passage: Passage) -> None:
+def print_passage(rank: int, passage: Passage, question: str) -> None:
     path = " > ".join(passage.metadata.get("heading_path", []))
     console.out.print(
-        f"[bold]{rank}. {passage.score:.3f}[/]  [cyan]{passage.source_name}[/]  [dim]{path}[/]",
+        f"[bold]{rank}. {passage.score:.3f}[/]  [cyan]{escape(passage.source_name)}[/]  "
+        f"[dim]{escape(path)}[/]",
         highlight=False,
     )
-    excerpt = passage.content.strip()
-    if len(excerpt) > EXCERPT_CHARS:
-        excerpt = excerpt[:EXCERPT_CHARS].rsplit(maxsplit=1)[0] + " ..."
-    console.out.print(excerpt, markup=False, highlight=False)
+    console.out.print(excerpt(passage.content, question), markup=False, highlight=False)
     console.out.print()
