@@ -244,5 +244,5 @@ def tell(job: Claimed, finish: Finish | None, error: BaseException) -> None:
         job.attempt,
         what,
         type(error).__name__,
-        error,
+        str(error).strip().partition("\n")[0],
     )

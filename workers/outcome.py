@@ -1,9 +1,10 @@
 """What follows from how an attempt ended: one pure table from error and attempt to outcome."""
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import psycopg
 from dramatiq.middleware import TimeLimitExceeded
 
 from db.fence import LeaseLost
@@ -11,6 +12,9 @@ from db.jobs import Claimed, Finish
 from pipelines.errors import JobError, Permanent, Transient
 
 RETRY_AFTER_S_MAX = 86_400.0
+RECONNECT_S = 1.0
+# Connection exceptions, and a server that is shutting down or starting up.
+DISCONNECTED = ("08", "57P01", "57P02", "57P03")
 TRACE_CHARS_MAX = 8_000
 ERROR_CHARS_MAX = 2_000
 
@@ -42,6 +46,8 @@ def decide(
             return None
         case Permanent():
             return failed(job, error, "discarded")
+        case psycopg.OperationalError() if is_disconnection(error):
+            return replace(failed(job, error, "retryable", RECONNECT_S), spared=True)
         case _ if job.attempt >= job.max_attempts:
             return failed(job, error, "discarded")
         case Transient(retry_after_s=float() | int() as asked_s):
@@ -49,6 +55,11 @@ def decide(
             return failed(job, error, "retryable", wait_s)
         case _:
             return failed(job, error, "retryable", plan_wait_s(job, plan, luck))
+
+
+def is_disconnection(error: psycopg.OperationalError) -> bool:
+    """Postgres went away: no fault of the job's, and nothing that it did was stored."""
+    return error.sqlstate is None or error.sqlstate.startswith(DISCONNECTED)
 
 
 def plan_wait_s(job: Claimed, plan: RetryPlan, luck: float) -> float:

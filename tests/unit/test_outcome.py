@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
@@ -48,6 +49,25 @@ def test_jitter_never_makes_a_retry_early() -> None:
 
     assert min(waits) == 10
     assert max(waits) < 15
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.OperationalError("server closed"), psycopg.errors.AdminShutdown("bye")]
+)
+def test_a_database_that_went_away_burns_no_attempt(error: Exception) -> None:
+    finish = decide(replace(JOB, attempt=3), error, plan=PLAN, luck=0)
+
+    assert finish is not None
+    assert (finish.state, finish.spared) == ("retryable", True)
+
+
+def test_a_query_that_was_cancelled_counts() -> None:
+    finish = decide(
+        replace(JOB, attempt=3), psycopg.errors.QueryCanceled("slow"), plan=PLAN, luck=0
+    )
+
+    assert finish is not None
+    assert (finish.state, finish.spared) == ("discarded", False)
 
 
 def test_waits_grow_up_to_the_cap() -> None:

@@ -1,5 +1,6 @@
 """The commands of the Procfile: worker and dispatcher, and the hidden worker-child."""
 
+import logging
 import signal
 import threading
 from functools import partial
@@ -19,6 +20,8 @@ from workers.lease import Lease
 from workers.runway import Runway
 from workers.stack import environment
 from workers.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 QueueOption = Annotated[
     list[str] | None,
@@ -88,7 +91,7 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
             with open_connection() as conn:
                 dispatcher.Dispatcher(conn, runway, wait=wait).run(stopped)
         except psycopg.OperationalError as error:
-            console.err.log(f"dispatcher: {str(error).strip()}", markup=False)
+            log.warning("Postgres went away: %s", str(error).strip().partition("\n")[0])
     lease.resign()
 
 
