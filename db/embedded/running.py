@@ -144,7 +144,7 @@ def end_with_parent(ending: signal.Signals) -> Callable[[], None] | None:
     keeper = os.getpid()
 
     def ask_kernel() -> None:
-        pass
+        libc.prctl(PR_SET_PDEATHSIG, ending, 0, 0, 0)
         if os.getppid() != keeper:
             os._exit(1)
 
