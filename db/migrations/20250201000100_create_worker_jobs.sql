@@ -91,9 +91,9 @@ CREATE TABLE worker.probe_effects (
     effect text NOT NULL,
     job_id bigint NOT NULL,
     attempt int NOT NULL,
-    at timestamptz NOT NULL DEFAULT clock_timestamp()
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (job_id, effect)
 );
-CREATE UNIQUE INDEX probe_effects_once_idx ON worker.probe_effects (job_id, effect);
 
 -- Vectors that were paid for, by what was embedded; holds no text. A run that was killed
 -- between paying and storing finds its vectors here.

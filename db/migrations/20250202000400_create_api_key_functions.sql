@@ -72,7 +72,7 @@ BEGIN
     retry_after_s := ceil(extract(epoch FROM CASE reason
         WHEN 'day_limit' THEN today + interval '1 day'
         WHEN 'minute_limit' THEN this_minute + interval '1 minute'
-    END - clock_timestamp()));
+    END - clock_timestamp()))::int;
 
     IF reason IS NULL THEN
         INSERT INTO private.api_key_windows AS w

@@ -89,7 +89,6 @@ RULES = {
     "no_primary_key": f"""
         SELECT oid::regclass::text FROM pg_class AS c
         WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text IN {OURS}
-          AND relname <> 'probe_effects'
           AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
     """,
     "duplicate_index": f"""
