@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from db import agents, auth, conversations, knowledge, leads, messages, webhooks
+    from db import agents, auth, conversations, knowledge, leads, messages, realtime, webhooks
     from db.acting import BadTokenError, acting_as, acting_as_anon, acting_as_claims
     from db.rows import UnknownColumnError
 
-AREAS = {"agents", "auth", "conversations", "knowledge", "leads", "messages", "webhooks"}
+AREAS = {"agents", "auth", "conversations", "knowledge", "leads", "messages", "realtime",
+         "webhooks"}  # fmt: skip
 NAMES = {"BadTokenError": "acting", "acting_as": "acting", "acting_as_anon": "acting",
          "acting_as_claims": "acting", "UnknownColumnError": "rows"}  # fmt: skip
 
@@ -27,6 +28,7 @@ __all__ = [
     "knowledge",
     "leads",
     "messages",
+    "realtime",
     "webhooks",
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import jwt as pyjwt
+from psycopg.pq import TransactionStatus
 
 from db.pool import Connection
 from db.statements import load
@@ -54,13 +55,18 @@ def acting_as_claims(conn: Connection, jwt: str, *, secret: str) -> Iterator[Con
 @contextmanager
 def acting(conn: Connection, claims: Mapping[str, Any]) -> Iterator[Connection]:
     """Within the block `conn` has these claims, which somebody has verified, and their role."""
-    before = conn.execute(SQL.read_actor).fetchone()
-    assert before is not None
+    # A transaction of the block's own takes the settings with it. Leaving a savepoint does not,
+    # unless by an error.
+    before = None if is_between_transactions(conn) else read_actor(conn)
     with conn.transaction():
         set_actor(conn, role=str(claims["role"]), claims=json.dumps(claims))
         yield conn
-        # Leaving a savepoint undoes no settings; only an error does.
-        set_actor(conn, role=before[0], claims=before[1])
+        if before is not None:
+            set_actor(conn, role=before[0], claims=before[1])
+
+
+def is_between_transactions(conn: Connection) -> bool:
+    return conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE
 
 
 def claims_of_user(user_id: UUID | str) -> dict[str, Any]:
@@ -101,6 +107,13 @@ def is_uuid(value: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def read_actor(conn: Connection) -> tuple[str, str]:
+    """(role, claims) of the running transaction; begins one where none runs."""
+    row = conn.execute(SQL.read_actor).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def set_actor(conn: Connection, *, role: str, claims: str) -> None:
