@@ -1,6 +1,6 @@
 """The catalogue as Python: a frozen dataclass for each row, typed dictionaries for writing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from db.catalogue import Catalogue, Column, Function
 
@@ -34,20 +34,25 @@ Address = IPv4Address | IPv6Address | IPv4Interface | IPv6Interface
 '''
 
 
+# Python's name of a type, by Postgres' own.
+Names = Mapping[str, str]
+
+
 def write(catalogue: Catalogue) -> str:
     """The whole file, as `ruff format` leaves it."""
+    names = KNOWN | {enum.name: pascal(enum.name) for enum in catalogue.enums}
     lines = [HEAD.rstrip("\n"), *enum_aliases(catalogue), *word_aliases(catalogue)]
     for name, columns in catalogue.tables.items():
-        lines += row_class(f"{pascal(name)}Row", columns)
-        lines += written_class(f"{pascal(name)}Insert", columns, all_optional=False)
-        lines += written_class(f"{pascal(name)}Update", columns, all_optional=True)
+        lines += row_class(names, f"{pascal(name)}Row", columns)
+        lines += written_class(names, f"{pascal(name)}Insert", columns, all_optional=False)
+        lines += written_class(names, f"{pascal(name)}Update", columns, all_optional=True)
     for name, columns in catalogue.views.items():
-        lines += row_class(f"{pascal(name)}Row", columns)
+        lines += row_class(names, f"{pascal(name)}Row", columns)
     for name, fields in catalogue.composites.items():
-        nullable = [(one.field, f"{python_type(one.type)} | None") for one in fields]
+        nullable = [(one.field, f"{python_type(names, one.type)} | None") for one in fields]
         lines += result_class(pascal(name), nullable)
     for function in catalogue.functions:
-        lines += function_classes(function)
+        lines += function_classes(names, function)
     return "\n".join(lines) + "\n"
 
 
@@ -65,7 +70,7 @@ def word_aliases(catalogue: Catalogue) -> Iterator[str]:
 
 def alias(name: str, words: Sequence[str]) -> Iterator[str]:
     """A literal type, broken into lines as `ruff format` breaks it."""
-    listed = ", ".join(f'"{word}"' for word in words)
+    listed = ", ".join(map(quoted, words))
     if len(line := f"{name} = Literal[{listed}]") <= LINE_MAX:
         yield line
         return
@@ -73,45 +78,47 @@ def alias(name: str, words: Sequence[str]) -> Iterator[str]:
     if len(line := f"    {listed}") <= LINE_MAX:
         yield line
     else:
-        yield from (f'    "{word}",' for word in words)
+        yield from (f"    {quoted(word)}," for word in words)
     yield "]"
 
 
-def row_class(name: str, columns: Sequence[Column]) -> Iterator[str]:
+def row_class(names: Names, name: str, columns: Sequence[Column]) -> Iterator[str]:
     yield from dataclass_head(name)
     for column in columns:
-        yield declared(column.name, row_type(column), is_secret=column.name in SECRETS)
+        yield declared(column.name, row_type(names, column), is_secret=column.name in SECRETS)
 
 
-def row_type(column: Column) -> str:
-    written = alias_name(column) if column.words else python_type(column.type)
+def row_type(names: Names, column: Column) -> str:
+    written = alias_name(column) if column.words else python_type(names, column.type)
     return written if column.is_required or written == "Json" else f"{written} | None"
 
 
-def written_class(name: str, columns: Sequence[Column], *, all_optional: bool) -> Iterator[str]:
+def written_class(
+    names: Names, name: str, columns: Sequence[Column], *, all_optional: bool
+) -> Iterator[str]:
     yield from ["", "", f"class {name}(TypedDict{', total=False' if all_optional else ''}):"]
     for column in columns:
         if not column.is_computed:
-            written = given_type(column)
+            written = given_type(names, column)
             must = all_optional or (column.is_required and not column.has_default)
             yield declared(column.name, written if must else f"NotRequired[{written}]")
 
 
-def given_type(column: Column) -> str:
+def given_type(names: Names, column: Column) -> str:
     written = alias_name(column) if column.words else GIVEN.get(column.type)
-    written = written or python_type(column.type)
+    written = written or python_type(names, column.type)
     return written if column.is_required or written == "Json" else f"{written} | None"
 
 
-def function_classes(function: Function) -> Iterator[str]:
+def function_classes(names: Names, function: Function) -> Iterator[str]:
     """What is given, and the row of a returned table: any of its columns may be null."""
     if given := function.given():
         yield from ["", "", f"class {pascal(function.name)}Args(TypedDict):"]
         for name, type, has_default in given:
-            written = GIVEN.get(type) or python_type(type)
+            written = GIVEN.get(type) or python_type(names, type)
             yield declared(name, f"NotRequired[{written}]" if has_default else written)
     if returned := function.returned():
-        nullable = [(name, f"{python_type(type)} | None") for name, type in returned]
+        nullable = [(name, f"{python_type(names, type)} | None") for name, type in returned]
         yield from result_class(f"{pascal(function.name)}Row", nullable)
 
 
@@ -130,14 +137,19 @@ def declared(name: str, type: str, *, is_secret: bool = False) -> str:
     return f"    {name}: {type}" + (" = field(repr=False)" if is_secret else "")
 
 
-def python_type(type: str) -> str:
+def python_type(names: Names, type: str) -> str:
     if type.startswith("_"):
-        return f"list[{python_type(type[1:])}]"
-    return KNOWN.get(type, "Any")
+        return f"list[{python_type(names, type[1:])}]"
+    return names.get(type, "Any")
 
 
 def alias_name(column: Column) -> str:
     return pascal(column.relation) + pascal(column.name)
+
+
+def quoted(word: str) -> str:
+    """As `ruff format` quotes it: double, unless that needs more escapes."""
+    return repr(word) if '"' in word else '"' + repr("'" + word)[2:-1] + '"'
 
 
 def pascal(name: str) -> str:
