@@ -11,7 +11,7 @@ from db import jobs
 from db.pool import Connection, Pool
 
 
-class LeaseLost(Exception):  # noqa: N818 - an outcome, not a fault
+class LeaseLost(Exception):
     """Another process holds the job now: nothing of this attempt may be stored."""
 
 

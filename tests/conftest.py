@@ -19,7 +19,6 @@ from tests.processes import Avivro, avivro
 
 if TYPE_CHECKING:
     from pipelines.knowledge.sandbox import Parser
-
     from tests.knowledge import Indexing
 
 TEMPLATE = "avivro_template"

@@ -22,7 +22,7 @@ REQUEST_TOKENS_MAX = 300_000
 ARGUMENTS = {"input", "model", "dimensions", "encoding_format", "user"}
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class Refused(Exception):
     def __init__(self, status: int, message: str, *, kind: str, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status

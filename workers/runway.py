@@ -21,11 +21,11 @@ return redis.call('RPUSH', KEYS[2], unpack(ARGV, 2))
 """
 
 
-class EpochLost(Exception):  # noqa: N818 - an outcome, not a fault
+class EpochLost(Exception):
     """Redis has forgotten what was pushed to it, or another one answers at its address."""
 
 
-class RunwayDown(Exception):  # noqa: N818 - work waits, nothing fails
+class RunwayDown(Exception):
     """Redis does not answer, or takes nothing more."""
 
 
@@ -103,7 +103,7 @@ def connect(url: str, *, timeout_s: float) -> "redis.Redis":
     )
 
 
-class translated:  # noqa: N801 - reads as a statement
+class translated:
     """Turn what redis-py raises into the one answer its callers have: wait."""
 
     def __enter__(self) -> None:
