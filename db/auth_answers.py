@@ -64,7 +64,7 @@ class Session:
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_at: datetime
-    token_type: str = "bearer"  # noqa: S105 - a scheme of HTTP, not a secret
+    token_type: str = "bearer"  # noqa: S105 - the name of its kind
 
 
 @dataclass(frozen=True, slots=True)

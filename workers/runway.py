@@ -103,7 +103,7 @@ def connect(url: str, *, timeout_s: float) -> "redis.Redis":
     )
 
 
-class translated:
+class translated:  # noqa: N801 - reads as a statement
     """Turn what redis-py raises into the one answer its callers have: wait."""
 
     def __enter__(self) -> None:

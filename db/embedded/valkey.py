@@ -21,7 +21,7 @@ SOCKET_PATH_BYTES_MAX = 100
 SOCKET_NAME = "redis.sock"
 MEMORY_MAX = "256mb"
 PING_TIMEOUT_S = 2.0
-TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")
+TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108 - only a private folder made inside is used
 
 
 class Valkey:

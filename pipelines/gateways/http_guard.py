@@ -120,7 +120,7 @@ class CheckedResolver(AbstractResolver):
             found: Sequence[str] | Exception
             try:
                 found = self._lookup(host)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - carried over to the waiting task
                 found = error
             loop.call_soon_threadsafe(settle, found)
 
