@@ -26,7 +26,8 @@ TITLE_CHARS_MAX = 300
 
 # Titles that a program wrote, not a person.
 _NO_TITLE = re.compile(
-    r"untitled.*|\(?(?:anonymous|unspecified)\)?|microsoft \w+ - .*|.*\.(?:docx?|pptx?|xlsx?|indd|qxd|tex|dvi|pdf|rtf|odt)|\W*",
+    r"untitled.*|\(?(?:anonymous|unspecified)\)?|microsoft \w+ - .*|\W*"
+    r"|.*\.(?:docx?|pptx?|xlsx?|indd|qxd|tex|dvi|pdf|rtf|odt)",
     re.IGNORECASE,
 )
 
