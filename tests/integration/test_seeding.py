@@ -128,7 +128,7 @@ def test_a_plan_that_cannot_be_is_refused(
 
 
 def test_more_messages_than_fit_ninety_days_still_end_by_now(conn: Connection) -> None:
-    crowded = replace(PLAN, conversations=1, messages=500, until=datetime.now(UTC))
+    crowded = replace(PLAN, conversations=1, messages=90_000, until=datetime.now(UTC))
 
     seeding.fill(conn, crowded, ignore)
 
