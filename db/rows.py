@@ -28,10 +28,11 @@ def of(row: type[T]) -> Callable[[Cursor[Any]], Callable[[Sequence[Any]], T]]:
 
     During a deploy the schema is newer than the code, so `SELECT *` may bring some.
     """
+    names = [field.name for field in fields(row)]  # type: ignore[arg-type]
 
     def factory(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], T]:
         found = [column.name for column in cursor.description or ()]
-        places = [found.index(field.name) for field in fields(row) if field.name in found]  # type: ignore[arg-type]
+        places = [found.index(name) for name in names]
 
         def make(values: Sequence[Any]) -> T:
             return row(*(values[place] for place in places))

@@ -37,4 +37,8 @@ FROM (SELECT '/conversations/' || id AS url, agent_id, created_at AS at FROM pub
 WHERE n.agent_id = told.agent_id AND n.action_url = told.url
 
 -- name: analyze
-ANALYZE public.agents, public.conversations, public.messages, public.leads, public.notifications
+DO $$
+BEGIN
+    ANALYZE public.agents, public.conversations, public.messages, public.leads,
+        public.notifications;
+END $$
