@@ -1,0 +1,100 @@
+"""Find the chunks that a document already had, so that an edit changes only those around it."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+import tiktoken
+
+from pipelines.knowledge.split_chars import WHITE, Trait, codes_of, traits_of
+from pipelines.knowledge.split_sizes import Sizes, Span
+from pipelines.knowledge.tokens import count
+
+SEARCHES_MAX = 500  # Of known chunks that are not where the one before them ends.
+SMALL_SHARE = 0.5  # Of the target: what is smaller is cut anew with a neighbour.
+FILL_MIN = 0.6  # Chunks that are worse filled than this on average are all cut anew.
+FEW_CHUNKS = 4
+TOKEN_CHARS_MAX = 128
+
+
+def keep_known(
+    text: str, known: Sequence[str], encoding: tiktoken.Encoding, sizes: Sizes
+) -> list[Span]:
+    """Return where known chunks lie in `text`, in order and apart, but for those to cut anew."""
+    kept = [
+        Span(start, end, count(text[start:end], encoding))
+        for start, end in _in_order(_locate(text, known))
+        if _is_cut(text, start) and _is_cut(text, end)
+    ]
+    kept = [span for span in kept if 0 < span.tokens <= sizes.tokens_max]
+    filled = sum(span.tokens for span in kept)
+    if len(kept) > FEW_CHUNKS and filled < FILL_MIN * sizes.tokens_target * len(kept):
+        return []
+    dropped = set(_too_small(text, kept, encoding, SMALL_SHARE * sizes.tokens_target))
+    return [span for index, span in enumerate(kept) if index not in dropped]
+
+
+def _locate(text: str, known: Sequence[str]) -> Iterator[tuple[int, int]]:
+    cursor = searches = 0
+    for chunk in known:
+        start = cursor
+        if not chunk:
+            continue
+        if not text.startswith(chunk, cursor):
+            searches += 1
+            start = text.find(chunk, cursor) if searches <= SEARCHES_MAX else -1
+            if start < 0 and searches <= SEARCHES_MAX:
+                start = text.find(chunk, 0, cursor)
+        if start >= 0:
+            cursor = start + len(chunk)
+            yield start, cursor
+
+
+def _in_order(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest row of places, in the given order, that do not overlap in the text."""
+    found = list(places)
+    ends: list[int] = []  # The smallest end of a row of one, of two, of three places ...
+    lasts: list[int] = []  # ... and the last place of that row.
+    before = [-1] * len(found)
+    for index, (start, end) in enumerate(found):
+        length = bisect_right(ends, start)
+        before[index] = lasts[length - 1] if length else -1
+        if length == len(ends) or end < ends[length]:
+            ends[length : length + 1] = [end]
+            lasts[length : length + 1] = [index]
+    row = []
+    last = lasts[-1] if lasts else -1
+    while last >= 0:
+        row.append(found[last])
+        last = before[last]
+    return row[::-1]
+
+
+def _is_cut(text: str, place: int) -> bool:
+    """Tell whether the splitter itself might cut here, outside a word."""
+    if place in {0, len(text)} or text[place - 1] in WHITE:
+        return True
+    return bool(traits_of(codes_of(text[place - 1]))[0] & Trait.WIDE)
+
+
+def _too_small(
+    text: str, kept: Sequence[Span], encoding: tiktoken.Encoding, tokens_small: float
+) -> Iterator[int]:
+    """List the kept spans to cut anew with the text next to them, because either is small.
+
+    Without this, many edits would leave many small chunks.
+    """
+    starts = [*(span.start for span in kept), len(text)]
+    ends = [0, *(span.end for span in kept)]
+    for index, (low, high) in enumerate(zip(ends, starts, strict=True)):
+        beside = [place for place in (index - 1, index) if 0 <= place < len(kept)]
+        if low == high or not beside:
+            continue
+        smallest = min(beside, key=lambda place: kept[place].tokens)
+        if kept[smallest].tokens < tokens_small or _is_small(
+            text[low:high], encoding, tokens_small
+        ):
+            yield smallest
+
+
+def _is_small(text: str, encoding: tiktoken.Encoding, tokens_small: float) -> bool:
+    return len(text) < tokens_small * TOKEN_CHARS_MAX and count(text, encoding) < tokens_small

@@ -1,0 +1,243 @@
+"""Count tokens at the places of a text, exactly, while encoding it only once.
+
+Tokens add up at safe places alone, and a chunk rarely begins or ends at one: its first word has
+lost the space before it, its last one keeps the space after it. So a place has two counts, of the
+tokens up to there when a chunk ends there and when one begins there: a chunk from place i to
+place j has `left[j] - right[i]` tokens, whichever i and j.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import tiktoken
+
+from pipelines.knowledge.split_chars import PLANE_SIZE, Octets
+from pipelines.knowledge.split_grade import ALWAYS_MAX, Place
+from pipelines.knowledge.split_scan import Scan, scan
+from pipelines.knowledge.split_window import Ints, Layout
+from pipelines.knowledge.tokens import count
+
+Hashes = npt.NDArray[np.uint64]
+
+WORD_CHARS_MAX = 32  # Longer words are counted anew each time.
+REACH_CHARS_MAX = 256  # Without a safe place so near, a place is not offered.
+HASH_CHARS = 12  # On each side of a place.
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The places offered, as parallel arrays: the first is the text's start, the last its end.
+
+    The chunk before place i ends at `ends[i]` and the next begins at `starts[i]`; they differ only
+    by white space that no chunk has room for. No chunk reaches over a place that is `single`, and
+    the one that ends there begins at the place before.
+    """
+
+    ends: Ints
+    starts: Ints
+    left: Ints
+    right: Ints
+    places: Octets
+    hashes: Hashes
+    single: Octets
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A scan and its tokens, of which `ends[i]` is the byte behind the i-th, counted in it."""
+
+    text: str
+    found: Scan
+    base: int  # Tokens of the text before the scan.
+    ends: Ints
+    byte_starts: Ints | None  # None for ASCII, where bytes and characters are one.
+
+    def total(self) -> int:
+        return self.base + self.ends.size
+
+    def at(self, offsets: Ints) -> Ints:
+        """Count the tokens of the text up to safe offsets in this scan."""
+        inside = offsets - self.found.start
+        if self.byte_starts is not None:
+            inside = self.byte_starts[inside]
+        return np.searchsorted(self.ends, inside, "right") + self.base
+
+
+class _Counter(dict[str, int]):
+    """Token counts of short texts: the same few thousand words begin most sentences."""
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        super().__init__()
+        self.encoding = encoding
+
+    def __missing__(self, text: str) -> int:
+        tokens = count(text, self.encoding)
+        if len(text) <= WORD_CHARS_MAX:
+            self[text] = tokens
+        return tokens
+
+    def of(self, text: str, starts: Ints, ends: Ints) -> Ints:
+        """Count each `text[start:end]`; most are empty or a single space."""
+        counts = np.zeros(starts.size, np.int64)
+        filled = np.flatnonzero(starts < ends)
+        spans = zip(starts[filled].tolist(), ends[filled].tolist(), strict=True)
+        counts[filled] = [self[text[start:end]] for start, end in spans]
+        return counts
+
+
+def measure(
+    layout: Layout, encoding: tiktoken.Encoding, *, tokens_max: int, phrase_tokens_max: int
+) -> Marks:
+    """List the places to choose from, with the counts of any chunk between two of them.
+
+    A span of more than `phrase_tokens_max` is offered to be cut inside a sentence, one of more
+    than `tokens_max` wherever there is white space.
+    """
+    counter = _Counter(encoding)
+    parts = [_edge(layout.low, tokens=0)]
+    start, base, carried = layout.low, 0, 0
+    while start < layout.high:
+        reading = _read(layout.text, scan(layout, start), encoding, base)
+        part = _offer(reading, counter, (tokens_max, phrase_tokens_max), carried)
+        start, base = reading.found.stop, reading.total()
+        parts.append(part)
+        carried = int(part.right[-1]) if part.right.size else carried
+        if reading.found.torn or start == layout.high:
+            parts.append(_edge(start, tokens=base, single=reading.found.torn))
+            carried = base
+    return _join(parts)
+
+
+def _edge(offset: int, *, tokens: int, single: bool = False) -> Marks:
+    """Make a place that is a cut whatever its hash."""
+    here, there = np.array([offset], np.int64), np.array([tokens], np.int64)
+    place = np.array([Place.GRAPHEME], np.uint8)
+    return Marks(
+        here, here, there, there, place, np.zeros(1, np.uint64), np.array([single], np.uint8)
+    )
+
+
+def _join(parts: list[Marks]) -> Marks:
+    names = [field.name for field in fields(Marks)]
+    return Marks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _read(text: str, found: Scan, encoding: tiktoken.Encoding, base: int) -> _Reading:
+    tokens = encoding.encode_to_numpy(text[found.start : found.stop], disallowed_special=())
+    ends = np.cumsum(_token_widths(encoding)[tokens], dtype=np.int64)
+    return _Reading(text, found, base, ends, _byte_starts(found))
+
+
+@lru_cache(maxsize=4)
+def _token_widths(encoding: tiktoken.Encoding) -> Octets:
+    widths = np.zeros(encoding.n_vocab, np.uint8)
+    for token in range(encoding.n_vocab):
+        with suppress(KeyError):
+            widths[token] = len(encoding.decode_single_token_bytes(token))
+    return widths
+
+
+def _byte_starts(found: Scan) -> Ints | None:
+    """Return where each character of the scan begins in UTF-8; None if each takes one byte."""
+    codes = found.codes[found.start - found.origin : found.stop - found.origin]
+    if not codes.size or codes.max() < 0x80:
+        return None
+    widths = 1 + (codes > 0x7F) + (codes > 0x7FF).astype(np.int64) + (codes >= PLANE_SIZE)
+    return np.concatenate([[0], np.cumsum(widths)])
+
+
+def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], carried: int) -> Marks:
+    """Offer good places always, worse ones only inside spans that are too long without them."""
+    found, (tokens_max, phrase_max) = reading.found, limits
+    chosen = _near_safe(found, np.flatnonzero(found.places <= ALWAYS_MAX))
+    left, right = _weigh(reading, chosen, counter)
+    for best, worst, limit in (
+        (Place.GLUE, Place.GLUE, tokens_max),
+        (Place.CODE_BLANK, Place.CODE_LINE, tokens_max),
+        (Place.CLAUSE, Place.CLAUSE, phrase_max),
+        (Place.WORD, Place.WORD, phrase_max),
+        (Place.INSIDE, Place.INSIDE, tokens_max),
+    ):
+        spans = np.append(left, reading.total()) - np.insert(right, 0, carried)
+        if spans.max() <= limit:
+            continue
+        kind = (found.places >= best) & (found.places <= worst)
+        more = np.flatnonzero(kind & _inside(chosen, spans > limit, found.cuts.size))
+        more = _near_safe(found, more)
+        chosen = np.append(chosen, more)
+        order = np.argsort(chosen)
+        added = _weigh(reading, more, counter)
+        left, right = np.append(left, added[0])[order], np.append(right, added[1])[order]
+        chosen = chosen[order]
+    apart = _apart(found, chosen)
+    return _mark(found, chosen[apart], left[apart], right[apart])
+
+
+def _mark(found: Scan, chosen: Ints, left: Ints, right: Ints) -> Marks:
+    return Marks(
+        ends=found.cuts[chosen],
+        starts=found.cuts[chosen],
+        left=left,
+        right=right,
+        places=found.places[chosen],
+        hashes=_hash(found, chosen),
+        single=np.zeros(chosen.size, np.uint8),
+    )
+
+
+def _safe_around(found: Scan, places: Ints) -> tuple[Ints, Ints]:
+    """Return the last safe offset up to each place's white space, and the first from its cut."""
+    lefts, cuts, safe = found.lefts[places], found.cuts[places], found.safe
+    after = safe[np.searchsorted(safe, cuts)]
+    before = safe[np.searchsorted(safe, lefts, "right") - 1]
+    return np.where(after == cuts, cuts, before), after
+
+
+def _near_safe(found: Scan, places: Ints) -> Ints:
+    """Drop places far from a safe offset, or a long run of signs would cost quadratic time."""
+    lefts, cuts = found.lefts[places], found.cuts[places]
+    before, after = _safe_around(found, places)
+    spaced = lefts < cuts  # Then the next white space is near enough: such words add up.
+    near = (lefts - before <= REACH_CHARS_MAX) & (spaced | (after - cuts <= REACH_CHARS_MAX))
+    return places[near]
+
+
+def _apart(found: Scan, places: Ints) -> npt.NDArray[np.bool_]:
+    """Tell which places have a safe offset between them and the one before, as counts need."""
+    before, _ = _safe_around(found, places)
+    cuts = found.cuts[places]
+    apart = np.ones(places.size, np.bool_)
+    apart[1:] = before[1:] >= cuts[:-1]
+    return apart
+
+
+def _inside(chosen: Ints, long: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
+    """Tell of each of `size` places whether the span around it, between chosen ones, is long."""
+    return np.repeat(long, np.diff(chosen, prepend=-1, append=size))[:size]
+
+
+def _weigh(reading: _Reading, places: Ints, counter: _Counter) -> tuple[Ints, Ints]:
+    """Count the tokens up to places, as chunks that end there and as chunks that begin there."""
+    cuts = reading.found.cuts[places]
+    before, after = _safe_around(reading.found, places)
+    left = reading.at(before) + counter.of(reading.text, before, cuts)
+    right = reading.at(after) - counter.of(reading.text, cuts, after)
+    return left, right
+
+
+def _hash(found: Scan, chosen: Ints) -> Hashes:
+    """Hash the text on both sides of places; an edit further off changes no hash."""
+    codes = found.codes
+    lefts, rights = found.lefts[chosen] - found.origin, found.rights[chosen] - found.origin
+    mixed = np.zeros(chosen.size, np.uint64)
+    for step in range(HASH_CHARS):
+        for near in (lefts - 1 - step, rights + step):
+            code = codes[np.clip(near, 0, codes.size - 1)].astype(np.uint64)
+            mixed = (mixed ^ code) * _MULTIPLIER
+            mixed ^= mixed >> np.uint64(29)
+    return mixed
