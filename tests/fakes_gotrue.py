@@ -15,7 +15,7 @@ import jwt
 PASSWORD_CHARS_MIN = 6
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class Refusal(Exception):
     def __init__(self, status: int, code: str, msg: str) -> None:
         super().__init__(msg)
         self.status = status
