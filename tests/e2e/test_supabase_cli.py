@@ -26,7 +26,6 @@ TYPES = Path(db.types.__file__).with_name("database.types.ts")
 ADVICE = {
     "unused_index": "nothing has been asked of a new database",
     "rls_enabled_no_policy": "tables of the workers, closed to the web roles",
-    "no_primary_key": "what probes write, in the order they write it",
 }
 CLOSED_SCHEMAS = {"private", "worker"}
 WRONG = """
