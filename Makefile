@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test check format unit bench chaos lock clean
+.PHONY: demo up test check format types bench lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -29,6 +29,9 @@ check: $(DEV)         ## format, lint, types, import contracts, unit tests
 format: $(DEV)
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+types: $(STAMP)       ## rewrite db/types from this checkout's migrations
+	@$(RUN) -m workers types --keep
 
 bench: $(BENCH)       ## speed against peers, printed as ratios; losses first
 	@$(RUN) -m tests.benchmarks $(ARGS)

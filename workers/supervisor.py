@@ -15,6 +15,9 @@ HEALTHY_AFTER_S = 10.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 POLL_S = 0.1
 TERM_GRACE_S = 35.0
+# glibc keeps an arena per thread and gives little of it back: a worker would stay as large as its
+# largest documents.
+LEAN = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +131,7 @@ def spawn(
     """Start `avivro ARGUMENTS`. Its standard input is a pipe that closes when we die."""
     command = [sys.executable, "-m", "workers", *arguments]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, env={**os.environ, **env}, pass_fds=pass_fds
+        command, stdin=subprocess.PIPE, env={**LEAN, **os.environ, **env}, pass_fds=pass_fds
     )
 
 

@@ -11,7 +11,7 @@ import typer
 from db.embedded import EmbeddedError
 from db.migrate import MigrationError
 from workers import log
-from workers.cli import console, demo, jobs, knowledge, operations, processes
+from workers.cli import console, demo, jobs, knowledge, operations, processes, seeding, types
 from workers.config import ConfigError
 from workers.runway import RunwayDown
 
@@ -33,6 +33,8 @@ operations.register(app)
 processes.register(app)
 knowledge.register(app)
 demo.register(app)
+seeding.register(app)
+types.register(app)
 app.add_typer(jobs.app, name="jobs", help="List, show, retry and enqueue jobs.")
 
 
