@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test check format types bench lock clean
+.PHONY: demo up test test-outside check format types bench lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -18,6 +18,10 @@ up: $(STAMP)          ## everything at once; Ctrl-C stops all
 
 test: $(DEV)          ## unit, integration and end-to-end tests
 	@$(RUN) -m pytest $(ARGS)
+
+test-outside: $(DEV)  ## also against supabase-js, PostgREST, the Supabase CLI and Postgres 15
+	@bash .ci/install-tools
+	@$(RUN) -m pytest tests/outside $(ARGS)
 
 check: $(DEV)         ## format, lint, types, import contracts, unit tests
 	@$(RUN) -m ruff format --check .

@@ -59,6 +59,10 @@ CREATE TABLE public.knowledge_chunks (
 COMMENT ON COLUMN public.knowledge_chunks.embedding_model IS
     'The model of its vector; null counts as the agent''s current one.';
 COMMENT ON COLUMN public.knowledge_chunks.content IS 'The document''s own span, nothing added.';
+-- A vector fits its page beside the row. Out of line, every search would fetch four pieces a chunk,
+-- and the planner, who does not count them, would sort a big agent's rows instead of using HNSW.
+ALTER TABLE public.knowledge_chunks ALTER COLUMN embedding SET STORAGE PLAIN;
+ALTER TABLE public.knowledge_chunks SET (toast_tuple_target = 8160);
 -- A small agent is served from this one, by an exact sort; HNSW is for the big ones.
 CREATE INDEX knowledge_chunks_agent_id_idx ON public.knowledge_chunks (agent_id);
 CREATE INDEX knowledge_chunks_embedding_idx ON public.knowledge_chunks

@@ -6,7 +6,7 @@ import pytest
 
 from db.migrate import migrate
 from db.pool import Connection, connect
-from tests.postgres15 import serve_postgres_15
+from tests.outside.postgres15 import serve_postgres_15
 
 # A trigger function is checked for each of its tables. One that serves INSERT and DELETE reads
 # only the transition table it has, so it is told the names of both.

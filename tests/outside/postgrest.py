@@ -14,9 +14,9 @@ from uuid import UUID
 
 import jwt
 
-from tests.e2e.hosted import as_authenticator
-from tests.e2e.node_tools import WEB_TIER, find_program, run_program
-from tests.postgres15 import free_port
+from tests.outside.hosted import as_authenticator
+from tests.outside.node_tools import WEB_TIER, find_program, run_program
+from tests.outside.postgres15 import free_port
 from tests.processes import wait_until
 
 JWT_SECRET = "a secret of the tests, of at least thirty-two characters"

@@ -12,7 +12,7 @@ QUIET = {"SUPABASE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1
 
 def find_program(pattern: str) -> str:
     found = sorted(PACKAGES.glob(pattern))
-    assert found, f"tests/e2e/web_tier/node_modules/{pattern} is missing: run .ci/install-tools"
+    assert found, f"tests/outside/web_tier/node_modules/{pattern} is missing: run .ci/install-tools"
     return str(found[0])
 
 

@@ -14,9 +14,9 @@ import db.types
 from db.embedded import Services
 from db.migrate import MIGRATIONS, migrate, read_folder, split, status
 from db.pool import connect
-from tests.e2e.hosted import hosted_project
-from tests.e2e.node_tools import find_program, run_program
-from tests.postgres15 import serve_postgres_15
+from tests.outside.hosted import hosted_project
+from tests.outside.node_tools import find_program, run_program
+from tests.outside.postgres15 import serve_postgres_15
 from tests.processes import avivro
 
 ALL = [migration.version for migration in read_folder(MIGRATIONS)]

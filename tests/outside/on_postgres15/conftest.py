@@ -8,7 +8,7 @@ from db.embedded import Services
 from db.migrate import migrate
 from db.pool import connect
 from tests.conftest import TEMPLATE, with_database
-from tests.postgres15 import serve_postgres_15
+from tests.outside.postgres15 import serve_postgres_15
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from db.migrate import migrate
 from db.pool import Connection, connect
 from pipelines.gateways.local_embedder import LocalEmbedder
 from tests.conftest import with_database
-from tests.e2e.hosted import hosted_project
-from tests.e2e.postgrest import WebTier, serve_postgrest
 from tests.integration.schema_world import TABLES
+from tests.outside.hosted import hosted_project
+from tests.outside.postgrest import WebTier, serve_postgrest
 from tests.processes import avivro
 
 GUIDE = """# Delivery
