@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 LIBRARY = Path("/usr/lib/postgresql/15")
 SHARE = Path("/usr/share/postgresql/15")
 PLPGSQL_CHECK = SHARE / "extension" / "plpgsql_check.control"
-STAND_IN = Path(__file__).parent / "samples" / "pgvector_stand_in"
+STAND_IN = Path(__file__).parent / "pgvector_stand_in"
 # Debian's package makes this account; the server refuses to run as root.
 ACCOUNT = "postgres"
 
