@@ -28,10 +28,10 @@ class Format:
 
 # A new format is one file and one line here.
 FORMATS = {
-    sniff.HTML: Format("HTML page", "html", 25_000_000),
-    sniff.MARKDOWN: Format("Markdown file", "markdown", 50_000_000),
-    sniff.PLAIN: Format("text", "plain", 50_000_000),
-    sniff.PDF: Format("PDF", "pdf", 50_000_000),
+    sniff.HTML: Format("HTML pages", "html", 25_000_000),
+    sniff.MARKDOWN: Format("Markdown files", "markdown", 50_000_000),
+    sniff.PLAIN: Format("texts", "plain", 50_000_000),
+    sniff.PDF: Format("PDFs", "pdf", 50_000_000),
 }
 
 
@@ -63,6 +63,6 @@ def find_format(
     if len(body) > FORMATS[mime].bytes_max:
         raise Permanent(
             f"{label} is too large: {len(body):,} bytes, "
-            f"the limit for a {FORMATS[mime].label} is {FORMATS[mime].bytes_max:,}"
+            f"the limit for {FORMATS[mime].label} is {FORMATS[mime].bytes_max:,}"
         )
     return mime

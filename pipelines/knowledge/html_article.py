@@ -93,10 +93,10 @@ class _Article:
                 self.kept.discard(index)
 
     def drop_dead_headings(self) -> None:
-        """A heading whose section was left out goes with it, and so does the page's title."""
+        """A heading whose section was left out goes with it."""
         for index in sorted(self.kept):
             piece = self._pieces[index]
-            if piece.kind == "heading" and (piece.level == 1 or not self._has_section(index)):
+            if piece.kind == "heading" and not self._has_section(index):
                 self.kept.discard(index)
 
     def _has_section(self, index: int) -> bool:

@@ -8,7 +8,7 @@ from lxml.html import HtmlElement
 from pipelines.knowledge.html_article import correct_article
 from pipelines.knowledge.html_facts import is_article, is_called_article
 from pipelines.knowledge.html_judge import judge_article
-from pipelines.knowledge.html_noise import Chrome, is_call_to_action
+from pipelines.knowledge.html_noise import Chrome, is_call_to_action, text_of
 from pipelines.knowledge.html_pieces import Area, Piece
 
 # An area with more unlinked text than this is content, whatever its class says.
@@ -43,21 +43,39 @@ def choose_content(root: HtmlElement, pieces: list[Piece], areas: list[Area]) ->
     wide = choose_widely(pieces, areas)
     is_declared, is_called = is_article(root), is_called_article(root)
     judged = judge_article(root, pieces)
-    if judged:
-        article = correct_article(pieces, areas, judged)
-        chars = _count_chars(pieces, article)
-        is_enough = is_declared and chars >= ARTICLE_CHARS_MIN
-        if is_enough or _is_prose(pieces, article, wide, is_called=is_called):
-            return Content(frozenset(article), is_article=True)
+    article = correct_article(pieces, areas, judged) if judged else set()
+    is_long = _is_prose(pieces, article)
+    if (is_declared and _count_chars(pieces, article) >= ARTICLE_CHARS_MIN) or (
+        is_called and is_long
+    ):
+        return Content(frozenset(_drop_title(pieces, article)), is_article=True)
+    if is_long and _leaves_little(pieces, article, wide):
+        return Content(frozenset(article | _find_title(pieces, wide)), is_article=False)
     return Content(frozenset(wide or _choose_leftovers(pieces, areas)), is_article=False)
 
 
-def _is_prose(pieces: list[Piece], article: set[int], wide: set[int], *, is_called: bool) -> bool:
+def _is_prose(pieces: list[Piece], article: set[int]) -> bool:
     chars = _count_chars(pieces, article)
     paragraphs = sum(1 for index in article if pieces[index].kind == "paragraph")
-    if chars < PROSE_CHARS_MIN or chars < PROSE_PARAGRAPH_CHARS_MIN * paragraphs:
+    return chars >= max(PROSE_CHARS_MIN, PROSE_PARAGRAPH_CHARS_MIN * paragraphs)
+
+
+def _leaves_little(pieces: list[Piece], article: set[int], wide: set[int]) -> bool:
+    if any(pieces[index].kind in ("table", "code") for index in wide - article):
         return False
-    return is_called or chars >= PROSE_SHARE_MIN * _count_chars(pieces, wide)
+    return _count_chars(pieces, article) >= PROSE_SHARE_MIN * _count_chars(pieces, wide)
+
+
+def _drop_title(pieces: list[Piece], article: set[int]) -> set[int]:
+    """Leave out what is a first-level heading before the article's first text."""
+    texts = (index for index in sorted(article) if pieces[index].kind != "heading")
+    first = next(texts, 0)
+    return {index for index in article if index > first or pieces[index].level != 1}
+
+
+def _find_title(pieces: list[Piece], wide: set[int]) -> set[int]:
+    titles = (i for i in sorted(wide) if pieces[i].kind == "heading" and pieces[i].level == 1)
+    return {index for index in (next(titles, None),) if index is not None}
 
 
 def _count_chars(pieces: list[Piece], indexes: Iterable[int]) -> int:
@@ -91,7 +109,7 @@ def _is_furniture(area: Area, pieces: list[Piece], total: int) -> bool:
 
 def _keep_main(pieces: list[Piece], kept: set[int]) -> set[int]:
     """Keep what stands in `main`, and before it the page's first title with what goes with it."""
-    inside = {index for index in kept if _is_in_main(pieces[index].holder)}
+    inside = {index for index in kept if pieces[index].in_main}
     if _count_chars(pieces, inside) < MAIN_SHARE_MIN * _count_chars(pieces, kept):
         return kept
     if any(pieces[index].kind == "heading" and pieces[index].level == 1 for index in inside):
@@ -101,21 +119,16 @@ def _keep_main(pieces: list[Piece], kept: set[int]) -> set[int]:
     return inside | {index for index in kept if title <= index < first}
 
 
-def _is_in_main(element: HtmlElement | None) -> bool:
-    while element is not None:
-        if element.tag == "main" or element.get("role") == "main":
+def _is_call(piece: Piece) -> bool:
+    """Tell whether the piece is one button, such as "Get started"."""
+    if piece.kind != "paragraph" or not piece.slots:
+        return False
+    element = piece.slots[0][0]
+    while element is not None and len(text_of(element)) <= len(piece.text):
+        if is_call_to_action(element, piece.text):
             return True
         element = element.getparent()
     return False
-
-
-def _is_call(piece: Piece) -> bool:
-    """Tell whether the piece is one button, such as "Get started"."""
-    if piece.kind != "paragraph" or piece.link_share < 1 or not piece.slots:
-        return False
-    element, _ = piece.slots[0]
-    link = element if element.tag == "a" else next(element.iterancestors("a"), None)
-    return link is not None and is_call_to_action(link, piece.text)
 
 
 def _choose_leftovers(pieces: list[Piece], areas: list[Area]) -> set[int]:

@@ -3,6 +3,7 @@
 import re
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 
 from lxml.html import HtmlElement
 
@@ -22,6 +23,8 @@ from pipelines.knowledge.html_words import (
 # A button that opens a panel is a title (a question, a tab) when it says at least this much.
 OPENER_CHARS_MIN = 12
 CALL_TO_ACTION_CHARS_MAX = 40
+NODES_MAX = 40
+TEXT_CHARS_MAX = 400
 
 _NAME_WORD = re.compile(r"[a-z]+|[A-Z]+[a-z]*|[0-9]+")
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -117,13 +120,12 @@ def is_aid(element: HtmlElement, *, in_heading: bool) -> bool:
     return element.get("href", "").startswith("#") and _SKIP_LINK.match(text) is not None
 
 
-def is_call_to_action(link: HtmlElement, text: str) -> bool:
+def is_call_to_action(element: HtmlElement, text: str) -> bool:
     """Tell "Get started" on a button from a telephone number or address on one."""
     if len(text) > CALL_TO_ACTION_CHARS_MAX or "@" in text or any(c.isdigit() for c in text):
         return False
-    return link.get("role") == "button" or not find_words(link.get("class", "")).isdisjoint(
-        BUTTON_WORDS
-    )
+    words = find_words(element.get("class", ""))
+    return element.get("role") == "button" or not words.isdisjoint(BUTTON_WORDS)
 
 
 def is_line_number(element: HtmlElement) -> bool:
@@ -131,7 +133,11 @@ def is_line_number(element: HtmlElement) -> bool:
 
 
 def text_of(element: HtmlElement) -> str:
-    return "".join(element.itertext()).strip()
+    """The beginning of an element's text: enough to judge it by."""
+    parts = [element.text or ""]
+    for child in islice(element.iterdescendants(), NODES_MAX):
+        parts += [child.text or "", child.tail or ""]
+    return "".join(parts).strip()[:TEXT_CHARS_MAX]
 
 
 def find_opened_ids(root: HtmlElement) -> frozenset[str]:

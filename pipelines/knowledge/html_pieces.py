@@ -38,6 +38,7 @@ class Piece:
     list_id: int = 0
     header_chars: int = 0
     links_chars: int = 0
+    in_main: bool = False
     slots: list[Slot] = field(default_factory=list)
 
     @property
@@ -63,7 +64,8 @@ class Run:
     def __init__(self) -> None:
         self.links_chars = 0
         self._texts: list[str] = []
-        self._slots: list[tuple[int, Slot]] = []
+        self._first: Slot | None = None
+        self._longest: tuple[int, Slot] | None = None
 
     def add(self, text: str, slot: Slot, *, is_link: bool) -> int:
         """Append a text node; returns its characters without the white space around it."""
@@ -72,12 +74,14 @@ class Run:
         if text:
             self._texts.append(text)
         if chars:
-            self._slots.append((chars, slot))
+            self._first = self._first or slot
+            if self._longest is None or chars > self._longest[0]:
+                self._longest = (chars, slot)
             self.links_chars += chars if is_link else 0
         return chars
 
     def add_break(self) -> None:
-        if self._slots:
+        if self._first:
             self._texts.append(LINE_BREAK)
 
     def ends_in_break(self) -> bool:
@@ -94,16 +98,17 @@ class Run:
             self._texts.append(" ")
 
     def text(self) -> str:
-        if not self._slots:
+        if not self._first:
             return ""
         lines = "".join(self._texts).split(LINE_BREAK)
         return "\n".join(filter(None, (" ".join(line.split()) for line in lines)))
 
     def find_slots(self) -> list[Slot]:
         """The first text node and the longest: together they outlive what others cut away."""
-        first = self._slots[0][1]
-        longest = max(self._slots, key=lambda sized: sized[0])[1]
-        return [first] if longest is first else [first, longest]
+        if self._first is None or self._longest is None:
+            return []
+        longest = self._longest[1]
+        return [longest] if longest is self._first else [self._first, longest]
 
 
 def clean_text(text: str) -> str:

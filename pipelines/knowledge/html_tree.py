@@ -1,5 +1,6 @@
 """HTML text -> a tree that is safe to walk: no comments, bounded in depth and in size."""
 
+import re
 from contextlib import suppress
 from typing import Any, cast
 
@@ -8,10 +9,13 @@ from lxml.html import HtmlElement, HTMLParser
 
 from pipelines.errors import Permanent
 
-HTML_CHARS_MAX = 20_000_000
+# libxml2 drops a text longer than this, and all that follows.
+HTML_CHARS_MAX = 10_000_000
 ELEMENTS_MAX = 400_000
 # libxml2 stops at 256 and would drop the rest of the page: deeper elements are lifted to this.
 DEPTH_MAX = 200
+
+_EMBEDDED_FILE = re.compile(r"(data:[\w/+.-]{3,80};base64,)[A-Za-z0-9+/=]{1000,}+")
 
 
 def parse_html(text: str) -> HtmlElement:
@@ -19,6 +23,8 @@ def parse_html(text: str) -> HtmlElement:
 
     Raises Permanent when the page is larger than HTML_CHARS_MAX or ELEMENTS_MAX.
     """
+    if len(text) > HTML_CHARS_MAX:
+        text = _EMBEDDED_FILE.sub(r"\1", text)
     if len(text) > HTML_CHARS_MAX:
         raise Permanent(
             f"the page is too long: {len(text):,} characters of HTML, limit {HTML_CHARS_MAX:,}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from lxml import etree
@@ -28,7 +29,7 @@ FARM_LINKS_MIN = 3
 FARM_SHARE_MIN = 0.66
 FARM_LINK_CHARS_MAX = 45
 
-_ENDS_QUESTION = (":", "?", "：", "？", "؟")  # noqa: RUF001 - signs of other scripts
+_ENDS_QUESTION = (":", "?", "：", "？", "؟")
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Place:
     list_id: int = 0
     list_level: int = 0
     is_link: bool = False
+    in_main: bool = False
 
 
 @dataclass(slots=True)
@@ -158,7 +160,9 @@ class Walk:
             return replace(place, kind="caption", item=None)
         if tag == "details":
             self._details += 1
-        return Place() if tag in ("td", "th") else place
+        if tag == "main" or element.get("role") == "main":
+            return replace(place, in_main=True)
+        return Place(in_main=place.in_main) if tag in ("td", "th") else place
 
     def _place_heading(self, tag: str, place: Place) -> Place:
         """A summary is a heading below the one before it."""
@@ -225,6 +229,7 @@ class Walk:
 
     def _add_piece(self, place: Place, text: str, run: Run) -> None:
         piece = Piece("paragraph", text, self._find_holder(), links_chars=run.links_chars)
+        piece.in_main = place.in_main
         piece.slots = run.find_slots()
         item = place.item
         if place.kind == "heading" and len(text) <= HEADING_CHARS_MAX:
@@ -261,6 +266,7 @@ class Walk:
         else:
             return False
         for piece in pieces:
+            piece.in_main = place.in_main
             self._count(len(piece.text), piece.links_chars, min(piece.links_chars, 1))
             self.pieces.append(piece)
         if pieces and place.item:
@@ -305,8 +311,8 @@ def _is_link_farm(chars: int, links_chars: int, links: int) -> bool:
 def _is_simple(definitions: HtmlElement) -> bool:
     """Tell a list of terms and short definitions from one that holds whole sections."""
     for definition in definitions.iter("dd"):
-        blocks = [e for e in definition.iterdescendants() if e.tag in SECTION_TAGS]
-        if blocks and not (len(blocks) == 1 and blocks[0].tag in ("p", "div")):
+        blocks = islice((e for e in definition.iterdescendants(*SECTION_TAGS)), 2)
+        if [block.tag for block in blocks] not in ([], ["p"], ["div"]):
             return False
     return True
 

@@ -7,6 +7,8 @@ from pipelines.knowledge.blocks import DocumentWriter
 from pipelines.knowledge.html_pieces import Piece
 
 INDENT = "  "
+# Items nested deeper are indented like these.
+LEVEL_MAX = 8
 
 
 def write_pieces(writer: DocumentWriter, pieces: Iterable[Piece]) -> None:
@@ -34,5 +36,5 @@ def _write_group(writer: DocumentWriter, group: list[Piece]) -> None:
 
 def _write_items(items: list[Piece]) -> Iterator[str]:
     for item in items:
-        indent = INDENT * (item.level - 1)
+        indent = INDENT * (min(item.level, LEVEL_MAX) - 1)
         yield indent + (item.marker or INDENT) + item.text.replace("\n", f"\n{indent}{INDENT}")

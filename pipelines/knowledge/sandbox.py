@@ -120,7 +120,7 @@ class Parser:
         try:
             return self._ask(child, request, label)
         except ChildEndedError as ended:
-            if child.documents == 0 and _is_at_limit(ended):
+            if _is_final(ended, documents=child.documents):
                 raise self._refuse(ended, label) from ended
         try:
             return self._ask(self._start(), request, label)
@@ -176,8 +176,11 @@ class Parser:
         return Permanent(f"{cause}: its reader broke down ({limits.memory}, {limits.time})")
 
 
-def _is_at_limit(ended: ChildEndedError) -> bool:
-    return ended.is_expired or ended.status in (OUT_OF_MEMORY_STATUS, -signal.SIGXCPU)
+def _is_final(ended: ChildEndedError, *, documents: int) -> bool:
+    """Time is counted by the document; memory may have been filled by those before."""
+    if ended.is_expired or ended.status == -signal.SIGXCPU:
+        return True
+    return ended.status == OUT_OF_MEMORY_STATUS and documents == 0
 
 
 class _Child:
