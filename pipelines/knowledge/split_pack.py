@@ -1,5 +1,6 @@
 """Choose the cuts: the cheapest way through the places, by dynamic programming."""
 
+from array import array
 from collections import deque
 from math import sqrt
 
@@ -24,7 +25,7 @@ PRICES = {
     Place.INSIDE: 5000,
     Place.GRAPHEME: 0,
 }
-LUCK = 1400  # The mean of the discounts that the places draw, by their hashes ...
+LUCK = 1100  # The mean of the discounts that the places draw, by their hashes ...
 LUCK_TOKENS = 512  # ... for this target; a larger one has more places to draw, each gets less.
 SMALL_SHARE = 0.5  # Of the target: a smaller chunk costs SMALL_PRICE more.
 SMALL_PRICE = 3000
@@ -42,12 +43,12 @@ def choose_cuts(marks: Marks, *, tokens_target: int) -> list[int]:
     return chosen[::-1]
 
 
-def _find_way(marks: Marks, tokens_target: int) -> list[int]:
+def _find_way(marks: Marks, tokens_target: int) -> "array[int]":
     """Return for each place where the last chunk begins on the cheapest way there."""
-    left, right = marks.left.tolist(), _rising(marks.right).tolist()
-    prices, single = _price(marks, tokens_target).tolist(), marks.single.tolist()
+    left, right = _numbers(marks.left), _numbers(_rising(marks.right))
+    prices, single = _numbers(_price(marks, tokens_target)), bytes(marks.single)
     tokens_small = int(tokens_target * SMALL_SHARE)
-    paid, came_from = [0] * len(left), [0] * len(left)
+    paid, came_from = array("q", bytes(8 * len(left))), array("q", bytes(8 * len(left)))
     fitting: deque[int] = deque()  # Where a chunk to here may begin; the first is the cheapest.
     filling: deque[int] = deque()  # Where it may begin and is not small.
     unfilled = 0
@@ -77,6 +78,11 @@ def _find_way(marks: Marks, tokens_target: int) -> list[int]:
         came_from[here] = origin
         paid[here] = price + CHUNK_PRICE + prices[here]
     return came_from
+
+
+def _numbers(values: Ints) -> "array[int]":
+    """8 bytes a number, where a list of a large text's million places would take 40."""
+    return array("q", values.astype(np.int64).tobytes())
 
 
 def _rising(right: Ints) -> Ints:
