@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from pipelines.knowledge.sandbox import Parser
 from psycopg.rows import dict_row
 
 from db import demo, jobs, processes
@@ -20,6 +19,7 @@ from pipelines.gateways.http import Client
 from pipelines.gateways.local_embedder import LocalEmbedder
 from pipelines.index_source import Desk, run
 from pipelines.knowledge.report import Report
+from pipelines.knowledge.sandbox import Parser
 from pipelines.readers.tools import ReadingTools
 from workers.jobs import KINDS
 from workers.outcome import decide

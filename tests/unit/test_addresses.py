@@ -1,5 +1,4 @@
 """Addresses that must never be reached, in every spelling that reaches them, and those that may."""
-# ruff: noqa: RUF001 - look-alike characters are the point, and a table reads best as words
 
 from ipaddress import ip_address
 
