@@ -13,6 +13,8 @@ ISO_2022_BYTES = 65_536
 UTF8_DAMAGE_SHARE_MAX = 0.3
 DAMAGE_SHARE_MAX = 0.05
 USUAL_MEAN_MIN = 0.5
+# Half of all characters of a Latin text in UTF-16.
+NUL_SHARE_MIN = 0.25
 # A declared charset is overruled when another makes so much more usual text of the bytes.
 DOUBT_SCORE = 0.7
 
@@ -114,14 +116,19 @@ def find_codec(label: str | None) -> str | None:
 
 
 def find_utf16(body: bytes, declared: Sequence[str] = ()) -> str | None:
-    """Recognise UTF-16 without a mark: it is declared, or has NULs, and makes sense."""
+    """Recognise UTF-16 without a mark: it is declared, or looks like it, and makes sense."""
     sample = body[: min(len(body), UTF16_SAMPLE_BYTES) // 2 * 2]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     names = [name for name in declared if name.startswith("utf-16")]
-    if even or odd or (not sample.isascii() and len(body) % 2 == 0):
+    if max(even, odd) >= NUL_SHARE_MIN * len(sample) or _is_wide(body, sample):
         names += ["utf-16-be", "utf-16-le"] if even > odd else ["utf-16-le", "utf-16-be"]
     readings = ((name, sample.decode(name, "replace")) for name in names if sample)
     return next((name for name, text in readings if _makes_sense(text)), None)
+
+
+def _is_wide(body: bytes, sample: bytes) -> bool:
+    """Tell whether the bytes may be UTF-16 of a script that has few NULs, such as Chinese."""
+    return len(body) % 2 == 0 and not sample.replace(b"\0", b"").isascii()
 
 
 def _makes_sense(text: str) -> bool:

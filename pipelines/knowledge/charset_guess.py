@@ -85,8 +85,8 @@ _LOWER = {
     "HEBREW": "יוהלאתרבשמנדחקכםפעגטסזןצךףץ",
     "ARABIC": "اليمنرتوبةعدسفحهكقجشطصخزضذثئىأإغءظؤآپچژگکی",
 }
-_COMMON_SIGNS = frozenset("“”‘’„–—…«»°·•™®©£§½²№ ")  # noqa: RUF001
-_RARE_SIGNS = frozenset("¤¦¨¬¯µ¶¸¹¼¾×÷¡¿ªº³±´")  # noqa: RUF001
+_COMMON_SIGNS = frozenset("“”‘’„–—…«»°·•™®©£§½²№ ")
+_RARE_SIGNS = frozenset("¤¦¨¬¯µ¶¸¹¼¾×÷¡¿ªº³±´")
 _ALPHABETS = tuple(
     map(
         frozenset,

@@ -48,11 +48,10 @@ def find_chrome(element: HtmlElement) -> Chrome | None:
     tag, attributes = element.tag, element.attrib
     if tag in NAVIGATION_TAGS or attributes.get("role") in NAVIGATION_ROLES:
         return Chrome.NAMED
-    if tag in ("aside", "header"):
-        return Chrome.LINKED
-    if tag in ROOT_TAGS or not attributes:
+    if tag in ROOT_TAGS:
         return None
-    return _judge_names(attributes.get("class", ""), attributes.get("id", ""))
+    named = _judge_names(attributes.get("class", ""), attributes.get("id", ""))
+    return named or (Chrome.LINKED if tag in ("aside", "header") else None)
 
 
 @lru_cache(maxsize=4096)
@@ -115,9 +114,9 @@ def is_aid(element: HtmlElement, *, in_heading: bool) -> bool:
     text = text_of(element)
     if element.tag == "sup":
         return _NOTE_SIGN.fullmatch(text) is not None and element.find(".//a") is not None
-    if in_heading:
-        return not any(character.isalnum() for character in text)
-    return element.get("href", "").startswith("#") and _SKIP_LINK.match(text) is not None
+    is_sign = not any(character.isalnum() for character in text)
+    is_jump = element.get("href", "").startswith("#")
+    return (is_sign and (in_heading or is_jump)) or (is_jump and _SKIP_LINK.match(text) is not None)
 
 
 def is_call_to_action(element: HtmlElement, text: str) -> bool:

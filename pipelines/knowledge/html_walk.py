@@ -17,6 +17,7 @@ from pipelines.knowledge.html_noise import (
     find_words,
     is_aid,
     is_idle_control,
+    is_line_number,
     is_unseen,
 )
 from pipelines.knowledge.html_pieces import Area, Piece, Run, Slot
@@ -29,7 +30,7 @@ FARM_LINKS_MIN = 3
 FARM_SHARE_MIN = 0.66
 FARM_LINK_CHARS_MAX = 45
 
-_ENDS_QUESTION = (":", "?", "：", "？", "؟")
+_ENDS_PHRASE = tuple(".:!?。：！？؟")
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class Walk:
         if is_unseen(element, self._opened_ids):
             return True
         in_heading = place.kind == "heading"
+        if element.tag in ("td", "div"):
+            return is_line_number(element)
         if element.tag in CONTROL_TAGS:
             return is_idle_control(element, in_heading=in_heading)
         return element.tag in ("a", "sup") and is_aid(element, in_heading=in_heading)
@@ -247,8 +250,8 @@ class Walk:
         term = self.pieces[-1] if self.pieces else None
         if term is None or term.kind != "item" or term.list_id != place.list_id:
             return False
-        first = " " if term.text.endswith(_ENDS_QUESTION) else ": "
-        term.text += ("; " if self._definitions else first) + text
+        between = "; " if self._definitions else ": "
+        term.text += (" " if term.text.endswith(_ENDS_PHRASE) else between) + text
         term.links_chars += run.links_chars
         term.slots += run.find_slots()
         self._definitions += 1

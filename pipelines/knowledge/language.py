@@ -70,11 +70,11 @@ def detect_by_script(text: str) -> str | None:
 
 def _tell_cyrillic(text: str) -> str:
     letters = Counter(text[:SAMPLE_CHARS].lower())
-    if letters["і"] + letters["ї"] + letters["є"] > letters["ы"] + letters["э"]:  # noqa: RUF001
+    if letters["і"] + letters["ї"] + letters["є"] > letters["ы"] + letters["э"]:
         return "be" if letters["ў"] else "uk"
     if letters["ы"] + letters["э"]:
         return "ru"
-    return "sr" if letters["ј"] else "bg" if letters["ъ"] else "ru"  # noqa: RUF001
+    return "sr" if letters["ј"] else "bg" if letters["ъ"] else "ru"
 
 
 def _tell_arabic(text: str) -> str:

@@ -13,7 +13,8 @@ import pypdfium2.raw as pdfium
 CELL_GAP = 0.7
 FONT_NAME_BYTES_MAX = 256
 
-_LINE = re.compile(r"[^\r\n]+")
+# Where pdfium sees a word cut at the end of a line it writes one of its own signs, and no break.
+_LINE = re.compile(r"[^\r\n\x02\ufffe]+[\x02\ufffe]?")
 _WORD = re.compile(r"\S+")
 _BOLD = re.compile(r"bold|black|heavy|semibold|demi|-bd\b|cmbx", re.IGNORECASE)
 _MONO = re.compile(

@@ -5,14 +5,12 @@ from collections.abc import Collection, Sequence
 
 WORD_CHARS_MAX = 60
 
-_MARKER = re.compile(r"[•◦▪‣●○■□–*·-]|\(?\d{1,3}[.)]|[a-zA-Z][.)]")  # noqa: RUF001
-_ITEM = re.compile(
-    r"(?:[•◦▪‣●○■□–*·-]|\(?(?P<number>\d{1,3})[.)])(?:\s+|$)"  # noqa: RUF001
-)
+_MARKER = re.compile(r"[•◦▪‣●○■□–*·-]|\(?\d{1,3}[.)]|[a-zA-Z][.)]")
+_ITEM = re.compile(r"(?:[•◦▪‣●○■□–*·-]|\(?(?P<number>\d{1,3})[.)])(?:\s+|$)")
 _LEADER = re.compile(r"(?:\s?\.){5,}|…{2,}")
 _HYPHENATED = re.compile(r"(\w*[^\W\d_])-$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_ENDS_SENTENCE = tuple('.!?:;。！？…"”»)')  # noqa: RUF001
+_ENDS_SENTENCE = tuple('.!?:;。！？…"”»)')
 _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
