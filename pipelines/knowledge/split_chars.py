@@ -78,7 +78,7 @@ def traits_of(codes: Codes) -> Octets:
 
 def _look_up(table: Octets, codes: Codes, *, beyond: int) -> Octets:
     """Read the table; of the characters beyond its plane only Han are known."""
-    found = table[np.minimum(codes, PLANE_SIZE)]
+    found = table.take(codes, mode="clip")
     if codes.size and codes.max() >= PLANE_SIZE:
         found[(codes >= _HAN_BEYOND[0]) & (codes < _HAN_BEYOND[1])] = beyond
     return found

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 
 import tiktoken
 
@@ -10,10 +11,11 @@ from pipelines.knowledge.split_sizes import Sizes, Span
 from pipelines.knowledge.tokens import count
 
 SEARCHES_MAX = 500  # Of known chunks that are not where the one before them ends.
-SMALL_SHARE = 0.5  # Of the target: what is smaller is cut anew with a neighbour.
+FULL_SHARE = 0.9  # Of the target: how well text that is cut anew is expected to fill chunks.
+SMALL_SHARE = 0.5  # What is smaller is cut anew with a neighbour.
+GAP_CHARS_MAX = 64  # For each token of the target; more text is cut without its neighbours.
 FILL_MIN = 0.6  # Chunks that are worse filled than this on average are all cut anew.
 FEW_CHUNKS = 4
-TOKEN_CHARS_MAX = 128
 
 
 def keep_known(
@@ -29,8 +31,8 @@ def keep_known(
     filled = sum(span.tokens for span in kept)
     if len(kept) > FEW_CHUNKS and filled < FILL_MIN * sizes.tokens_target * len(kept):
         return []
-    dropped = set(_too_small(text, kept, encoding, SMALL_SHARE * sizes.tokens_target))
-    return [span for index, span in enumerate(kept) if index not in dropped]
+    joined = set(_to_join(text, kept, encoding, sizes.tokens_target))
+    return [span for index, span in enumerate(kept) if index not in joined]
 
 
 def _locate(text: str, known: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -76,25 +78,25 @@ def _is_cut(text: str, place: int) -> bool:
     return bool(traits_of(codes_of(text[place - 1]))[0] & Trait.WIDE)
 
 
-def _too_small(
-    text: str, kept: Sequence[Span], encoding: tiktoken.Encoding, tokens_small: float
+def _to_join(
+    text: str, kept: Sequence[Span], encoding: tiktoken.Encoding, tokens_target: int
 ) -> Iterator[int]:
-    """List the kept spans to cut anew with the text next to them, because either is small.
+    """List the kept spans to cut anew with the text beside them, at most one for each text.
 
-    Without this, many edits would leave many small chunks.
+    One that takes no more chunks than the text alone costs nothing; otherwise one of the two has
+    to be small. Without this, many edits would leave many small chunks.
     """
     starts = [*(span.start for span in kept), len(text)]
     ends = [0, *(span.end for span in kept)]
     for index, (low, high) in enumerate(zip(ends, starts, strict=True)):
         beside = [place for place in (index - 1, index) if 0 <= place < len(kept)]
-        if low == high or not beside:
+        if not beside or not low < high < low + tokens_target * GAP_CHARS_MAX:
             continue
+        tokens = count(text[low:high], encoding)
         smallest = min(beside, key=lambda place: kept[place].tokens)
-        if kept[smallest].tokens < tokens_small or _is_small(
-            text[low:high], encoding, tokens_small
+        together = tokens + kept[smallest].tokens
+        full = FULL_SHARE * tokens_target
+        if ceil(together / full) == ceil(tokens / full) or (
+            min(tokens, kept[smallest].tokens) < SMALL_SHARE * tokens_target
         ):
             yield smallest
-
-
-def _is_small(text: str, encoding: tiktoken.Encoding, tokens_small: float) -> bool:
-    return len(text) < tokens_small * TOKEN_CHARS_MAX and count(text, encoding) < tokens_small

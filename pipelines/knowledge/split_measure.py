@@ -9,6 +9,7 @@ place j has `left[j] - right[i]` tokens, whichever i and j.
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ Hashes = npt.NDArray[np.uint64]
 
 WORD_CHARS_MAX = 32  # Longer words are counted anew each time.
 REACH_CHARS_MAX = 256  # Without a safe place so near, a place is not offered.
-HASH_CHARS = 12  # On each side of a place.
+HASH_CHARS = 8  # On each side of a place.
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -88,6 +89,28 @@ class _Counter(dict[str, int]):
         spans = zip(starts[filled].tolist(), ends[filled].tolist(), strict=True)
         counts[filled] = [self[text[start:end]] for start, end in spans]
         return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """Places of a scan, by index, and their counts; `before` is the last safe offset up to each."""
+
+    places: Ints
+    before: Ints
+    left: Ints
+    right: Ints
+
+    def merge(self, other: Self) -> Self:
+        order = np.argsort(np.append(self.places, other.places))
+        mine, theirs = ((part.places, part.before, part.left, part.right) for part in (self, other))
+        return type(self)(*(np.append(*pair)[order] for pair in zip(mine, theirs, strict=True)))
+
+    def apart(self, cuts: Ints) -> Self:
+        """Drop places with no safe offset between them and the one before: counts need one."""
+        kept = np.ones(self.places.size, np.bool_)
+        kept[1:] = self.before[1:] >= cuts[self.places[:-1]]
+        parts = (self.places, self.before, self.left, self.right)
+        return type(self)(*(part[kept] for part in parts))
 
 
 def measure(
@@ -154,8 +177,7 @@ def _byte_starts(found: Scan) -> Ints | None:
 def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], carried: int) -> Marks:
     """Offer good places always, worse ones only inside spans that are too long without them."""
     found, (tokens_max, phrase_max) = reading.found, limits
-    chosen = _near_safe(found, np.flatnonzero(found.places <= ALWAYS_MAX))
-    left, right = _weigh(reading, chosen, counter)
+    offered = _weigh(reading, np.flatnonzero(found.places <= ALWAYS_MAX), counter)
     for best, worst, limit in (
         (Place.GLUE, Place.GLUE, tokens_max),
         (Place.CODE_BLANK, Place.CODE_LINE, tokens_max),
@@ -163,57 +185,26 @@ def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], carrie
         (Place.WORD, Place.WORD, phrase_max),
         (Place.INSIDE, Place.INSIDE, tokens_max),
     ):
-        spans = np.append(left, reading.total()) - np.insert(right, 0, carried)
+        spans = np.append(offered.left, reading.total()) - np.insert(offered.right, 0, carried)
         if spans.max() <= limit:
             continue
         kind = (found.places >= best) & (found.places <= worst)
-        more = np.flatnonzero(kind & _inside(chosen, spans > limit, found.cuts.size))
-        more = _near_safe(found, more)
-        chosen = np.append(chosen, more)
-        order = np.argsort(chosen)
-        added = _weigh(reading, more, counter)
-        left, right = np.append(left, added[0])[order], np.append(right, added[1])[order]
-        chosen = chosen[order]
-    apart = _apart(found, chosen)
-    return _mark(found, chosen[apart], left[apart], right[apart])
+        inside = _inside(offered.places, spans > limit, found.cuts.size)
+        offered = offered.merge(_weigh(reading, np.flatnonzero(kind & inside), counter))
+    return _mark(found, offered.apart(found.cuts))
 
 
-def _mark(found: Scan, chosen: Ints, left: Ints, right: Ints) -> Marks:
+def _mark(found: Scan, weighed: _Weighed) -> Marks:
+    cuts = found.cuts[weighed.places]
     return Marks(
-        ends=found.cuts[chosen],
-        starts=found.cuts[chosen],
-        left=left,
-        right=right,
-        places=found.places[chosen],
-        hashes=_hash(found, chosen),
-        single=np.zeros(chosen.size, np.uint8),
+        ends=cuts,
+        starts=cuts,
+        left=weighed.left,
+        right=weighed.right,
+        places=found.places[weighed.places],
+        hashes=_hash(found, weighed.places),
+        single=np.zeros(cuts.size, np.uint8),
     )
-
-
-def _safe_around(found: Scan, places: Ints) -> tuple[Ints, Ints]:
-    """Return the last safe offset up to each place's white space, and the first from its cut."""
-    lefts, cuts, safe = found.lefts[places], found.cuts[places], found.safe
-    after = safe[np.searchsorted(safe, cuts)]
-    before = safe[np.searchsorted(safe, lefts, "right") - 1]
-    return np.where(after == cuts, cuts, before), after
-
-
-def _near_safe(found: Scan, places: Ints) -> Ints:
-    """Drop places far from a safe offset, or a long run of signs would cost quadratic time."""
-    lefts, cuts = found.lefts[places], found.cuts[places]
-    before, after = _safe_around(found, places)
-    spaced = lefts < cuts  # Then the next white space is near enough: such words add up.
-    near = (lefts - before <= REACH_CHARS_MAX) & (spaced | (after - cuts <= REACH_CHARS_MAX))
-    return places[near]
-
-
-def _apart(found: Scan, places: Ints) -> npt.NDArray[np.bool_]:
-    """Tell which places have a safe offset between them and the one before, as counts need."""
-    before, _ = _safe_around(found, places)
-    cuts = found.cuts[places]
-    apart = np.ones(places.size, np.bool_)
-    apart[1:] = before[1:] >= cuts[:-1]
-    return apart
 
 
 def _inside(chosen: Ints, long: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
@@ -221,13 +212,21 @@ def _inside(chosen: Ints, long: npt.NDArray[np.bool_], size: int) -> npt.NDArray
     return np.repeat(long, np.diff(chosen, prepend=-1, append=size))[:size]
 
 
-def _weigh(reading: _Reading, places: Ints, counter: _Counter) -> tuple[Ints, Ints]:
-    """Count the tokens up to places, as chunks that end there and as chunks that begin there."""
-    cuts = reading.found.cuts[places]
-    before, after = _safe_around(reading.found, places)
-    left = reading.at(before) + counter.of(reading.text, before, cuts)
-    right = reading.at(after) - counter.of(reading.text, cuts, after)
-    return left, right
+def _weigh(reading: _Reading, places: Ints, counter: _Counter) -> _Weighed:
+    """Count the tokens up to places, as chunks that end there and as chunks that begin there.
+
+    Places far from a safe offset are dropped, or a long run of signs would cost quadratic time.
+    """
+    found, text = reading.found, reading.text
+    lefts, cuts, safe = found.lefts[places], found.cuts[places], found.safe
+    after = safe[np.searchsorted(safe, cuts)]
+    before = np.where(after == cuts, cuts, safe[np.searchsorted(safe, lefts, "right") - 1])
+    near = lefts - before <= REACH_CHARS_MAX
+    near &= (lefts < cuts) | (after - cuts <= REACH_CHARS_MAX)  # The next space is near a word.
+    places, cuts, before, after = places[near], cuts[near], before[near], after[near]
+    left = reading.at(before) + counter.of(text, before, cuts)
+    right = reading.at(after) - counter.of(text, cuts, after)
+    return _Weighed(places, before, left, right)
 
 
 def _hash(found: Scan, chosen: Ints) -> Hashes:

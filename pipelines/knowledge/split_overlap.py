@@ -18,7 +18,7 @@ _WORD_START = regex.compile(r"(?<=[\s。！？．，、；：])[^\s。！？．�
 def overlap(
     spans: Sequence[Span], text: str, encoding: tiktoken.Encoding, sizes: Sizes
 ) -> list[Span]:
-    """Begin each span up to `sizes.tokens_overlap` earlier, at a word's start, in the one before.
+    """Begin each span up to `sizes.tokens_overlap` earlier, with a word of the span before it.
 
     A span that fills its chunk alone gets less, and none if white space was left out before it.
     """
@@ -35,18 +35,14 @@ def _begin_earlier(
 ) -> Span:
     if before.end < span.start:
         return span
-    low = max(before.start, span.start - sizes.tokens_overlap * TOKEN_CHARS_MEAN_MAX)
+
+    def excess(start: int) -> int:
+        return count(text[start : span.start], encoding) - sizes.tokens_overlap
+
+    low = max(before.start + 1, span.start - sizes.tokens_overlap * TOKEN_CHARS_MEAN_MAX)
     starts = [match.start() for match in _WORD_START.finditer(text, low, span.start)]
-    first = bisect_left(
-        starts,
-        -sizes.tokens_overlap,
-        key=lambda start: -count(text[start : span.start], encoding),
-    )
-    for start in starts[first:]:
+    for start in starts[bisect_left(starts, 0, key=lambda start: -excess(start)) :]:
         tokens = count(text[start : span.end], encoding)
-        if (
-            tokens <= sizes.tokens_max
-            and count(text[start : span.start], encoding) <= sizes.tokens_overlap
-        ):
+        if tokens <= sizes.tokens_max and excess(start) <= 0:
             return Span(start, span.end, tokens)
     return span
