@@ -23,7 +23,7 @@ WIDE = "。！？｡．，、；："
 
 encodings = st.sampled_from([CL100K, O200K])
 limits = st.sampled_from([4, 6, 8, 16, 40, 128])
-thorough = settings(max_examples=50, deadline=None)
+thorough = settings(max_examples=30, deadline=None)
 
 
 def plain(text: str) -> Document:
@@ -57,6 +57,8 @@ def test_chunks_follow_each_other_and_leave_out_white_space_alone(
 @thorough
 @given(documents(), encodings, limits, st.booleans())
 @example(plain("word.\n// no\n" * 9), O200K, 6, False)
+@example(plain("a漢字かなa\x85a"), CL100K, 4, False)
+@example(plain("'   。<|endoftext|>" * 6), CL100K, 8, True)
 @example(plain("汉字。漢字！」かな、" * 9), CL100K, 16, False)
 def test_every_chunk_is_a_span_with_its_exact_tokens_within_the_limit(
     document: Document, encoding: tiktoken.Encoding, tokens_max: int, half: bool
@@ -136,6 +138,17 @@ def test_a_text_that_fits_is_one_chunk() -> None:
 
 def test_where_the_reading_window_ends_changes_no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     document = prose(300)
+    whole = split(document, encoding=CL100K, tokens_max=64)
+
+    monkeypatch.setattr(split_scan, "WINDOW_CHARS", 1_500)
+
+    assert split(document, encoding=CL100K, tokens_max=64) == whole
+
+
+def test_a_sentence_longer_than_a_window_is_read_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = plain(f"{'some words without a stop ' * 200}. {prose(20).text}")
     whole = split(document, encoding=CL100K, tokens_max=64)
 
     monkeypatch.setattr(split_scan, "WINDOW_CHARS", 1_500)

@@ -45,6 +45,24 @@ def test_no_chunk_ends_with_a_heading(tokens_max: int) -> None:
     assert not ends & {chunk.start + len(chunk.text.rstrip()) for chunk in chunks}
 
 
+def test_a_heading_stays_with_a_sentence_that_has_to_be_cut() -> None:
+    text = "word after word without any stop " * 60
+    document = assemble(("paragraph", text), ("heading", "# One"), ("paragraph", text))
+
+    chunks = cut(document, 64)
+
+    assert not any(chunk.text.rstrip().endswith("# One") for chunk in chunks)
+
+
+def test_code_that_just_fits_is_whole_even_if_its_heading_has_no_room() -> None:
+    text = code(Random(4), lines=12)
+    document = assemble(("paragraph", "Before."), ("heading", "# One"), ("code", text))
+
+    chunks = cut(document, count(text, CL100K))
+
+    assert chunks[-1].text == text
+
+
 @pytest.mark.parametrize("tokens_max", [128, 512])
 def test_code_that_fits_is_in_one_chunk(tokens_max: int) -> None:
     document = guide()
