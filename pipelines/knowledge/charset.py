@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pipelines.knowledge.charset_guess import guess_charset, rate_usualness, score_charset
 
@@ -13,8 +14,8 @@ ISO_2022_BYTES = 65_536
 UTF8_DAMAGE_SHARE_MAX = 0.3
 DAMAGE_SHARE_MAX = 0.05
 USUAL_MEAN_MIN = 0.5
-# Half of all characters of a Latin text in UTF-16.
-NUL_SHARE_MIN = 0.25
+# Half of all bytes of a Latin text in UTF-16 are NUL.
+NUL_SHARE_MIN = 0.35
 # A declared charset is overruled when another makes so much more usual text of the bytes.
 DOUBT_SCORE = 0.7
 
@@ -63,6 +64,8 @@ _CODECS = frozenset(
         *("euc_jp", "iso2022_jp", "gb18030", "big5hkscs"),
     )
 )
+_CONTROLS = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_BEYOND_TEXT = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\xff]")
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([JI])")
 _META_CHARSET = re.compile(
     rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.\-]{2,40})"
@@ -92,12 +95,15 @@ def _decode(body: bytes, declared: list[str | None], *, language: str | None) ->
         if body.startswith(mark):
             errors = STRAY_BYTES if charset == "utf-8" else "replace"
             return body[len(mark) :].decode(charset, errors)
+    if body.isascii() and _ISO_2022_JP.search(body[:ISO_2022_BYTES]):
+        return body.decode("iso2022_jp", "replace")
+    if not _CONTROLS.search(body[:UTF16_SAMPLE_BYTES]):
+        with suppress(UnicodeDecodeError):
+            return body.decode("utf-8")
     names = [name for name in map(find_codec, declared) if name]
     wide = find_utf16(body, names)
     if wide:
         return body.decode(wide, "replace")
-    if body.isascii() and _ISO_2022_JP.search(body[:ISO_2022_BYTES]):
-        return body.decode("iso2022_jp", "replace")
     return _decode_utf8(body) or _decode_legacy(body, names, language=language)
 
 
@@ -127,8 +133,8 @@ def find_utf16(body: bytes, declared: Sequence[str] = ()) -> str | None:
 
 
 def _is_wide(body: bytes, sample: bytes) -> bool:
-    """Tell whether the bytes may be UTF-16 of a script that has few NULs, such as Chinese."""
-    return len(body) % 2 == 0 and not sample.replace(b"\0", b"").isascii()
+    """Tell whether the bytes may be UTF-16 of a script with few NULs: Chinese, Russian, Thai."""
+    return len(body) % 2 == 0 and _BEYOND_TEXT.search(sample) is not None
 
 
 def _makes_sense(text: str) -> bool:

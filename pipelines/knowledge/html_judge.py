@@ -13,7 +13,7 @@ from lxml import etree
 from lxml.html import HtmlElement
 from trafilatura.settings import Document
 
-from pipelines.knowledge.html_pieces import Piece
+from pipelines.knowledge.html_pieces import Piece, clean_text
 
 # Beyond this its memory and time grow faster than the page (5 MB: 250 MB and 11 s).
 JUDGED_ELEMENTS_MAX = 20_000
@@ -42,7 +42,10 @@ def judge_article(root: HtmlElement, pieces: list[Piece]) -> frozenset[int] | No
         return None
     _mark(pieces)
     article = _extract(root)
-    return _find_marks(article) if article is not None else None
+    if article is None:
+        return None
+    # A page may write characters of its own that look like marks.
+    return _find_marks(article) & frozenset(range(len(pieces)))
 
 
 def _extract(root: HtmlElement) -> HtmlElement | None:
@@ -58,7 +61,7 @@ def _mark(pieces: list[Piece]) -> None:
     for index, piece in enumerate(pieces):
         mark = chr(_FIRST_MARK + index)
         for element, name in piece.slots:
-            text = getattr(element, name) or ""
+            text = clean_text(getattr(element, name) or "")
             before = len(text) - len(text.lstrip())
             setattr(element, name, f"{text[:before]}{mark} {text[before:]}")
 

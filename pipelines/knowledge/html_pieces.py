@@ -17,8 +17,12 @@ Slot = tuple[HtmlElement, Literal["text", "tail"]]
 
 LINE_BREAK = "\0"
 
-# Soft hyphens and zero-width marks split words; icon fonts live in the private use areas.
-_INVISIBLE = re.compile("[\0\u00ad\u200b\u2060\ufeff\ue000-\uf8ff\U000f0000-\U0010ffff]")
+# Control characters are no text, soft hyphens and zero-width marks split words, and icon fonts
+# live in the private use areas.
+_INVISIBLE = re.compile(
+    "[\0-\x08\x0b\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ufffe\uffff"
+    "\ue000-\uf8ff\U000f0000-\U0010ffff]"
+)
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ class Run:
 
     def add(self, text: str, slot: Slot, *, is_link: bool) -> int:
         """Append a text node; returns its characters without the white space around it."""
-        text = _INVISIBLE.sub("", text)
+        text = clean_text(text)
         chars = len(text.strip())
         if text:
             self._texts.append(text)
@@ -112,4 +116,4 @@ class Run:
 
 
 def clean_text(text: str) -> str:
-    return _INVISIBLE.sub("", text)
+    return _INVISIBLE.sub("", text.replace("\f", " ").replace("\v", " "))

@@ -15,6 +15,8 @@ ELEMENTS_MAX = 400_000
 # libxml2 stops at 256 and would drop the rest of the page: deeper elements are lifted to this.
 DEPTH_MAX = 200
 
+# Icon fonts; html_judge marks texts with characters from here.
+_PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
 _EMBEDDED_FILE = re.compile(r"(data:[\w/+.-]{3,80};base64,)[A-Za-z0-9+/=]{1000,}+")
 
 
@@ -29,7 +31,7 @@ def parse_html(text: str) -> HtmlElement:
         raise Permanent(
             f"the page is too long: {len(text):,} characters of HTML, limit {HTML_CHARS_MAX:,}"
         )
-    source = text.encode("utf-8", "ignore")
+    source = _PRIVATE.sub("", text).encode("utf-8", "ignore")
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
     root = _parse(source, parser)
     if root is None or _stopped_at_depth(parser):
