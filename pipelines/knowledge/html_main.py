@@ -84,10 +84,7 @@ def _count_chars(pieces: list[Piece], indexes: Iterable[int]) -> int:
 
 def choose_widely(pieces: list[Piece], areas: list[Area]) -> set[int]:
     """Choose all that no area says is furniture, inside the page's main element if it has one."""
-    kept = set(range(len(pieces)))
-    for area in areas:
-        if area.chrome is Chrome.NAMED:
-            kept.difference_update(range(area.start, area.end))
+    kept = _leave_out(pieces, areas, {Chrome.NAMED})
     total = _count_chars(pieces, kept)
     for area in areas:
         if _is_furniture(area, pieces, total):
@@ -132,13 +129,17 @@ def _is_call(piece: Piece) -> bool:
 
 
 def _choose_leftovers(pieces: list[Piece], areas: list[Area]) -> set[int]:
-    """A page that is all furniture: take its unlinked text, if there is enough of it."""
-    worded = {
-        i for area in areas if area.chrome is Chrome.WORDED for i in range(area.start, area.end)
-    }
-    kept = {
-        index
-        for index, piece in enumerate(pieces)
-        if index not in worded and piece.link_share < LEFTOVER_LINK_SHARE_MAX
-    }
-    return kept if _count_chars(pieces, kept) >= LEFTOVER_CHARS_MIN else set()
+    """Of a page that is all furniture: its lists of links, else unlinked text, if long enough."""
+    links = _leave_out(pieces, areas, {Chrome.NAMED, Chrome.WORDED})
+    outside = _leave_out(pieces, areas, {Chrome.WORDED})
+    texts = {index for index in outside if pieces[index].link_share < LEFTOVER_LINK_SHARE_MAX}
+    choices = (kept for kept in (links, texts) if _count_chars(pieces, kept) >= LEFTOVER_CHARS_MIN)
+    return next(choices, set())
+
+
+def _leave_out(pieces: list[Piece], areas: list[Area], chromes: set[Chrome]) -> set[int]:
+    kept = set(range(len(pieces)))
+    for area in areas:
+        if area.chrome in chromes:
+            kept.difference_update(range(area.start, area.end))
+    return kept

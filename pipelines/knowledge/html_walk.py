@@ -22,7 +22,13 @@ from pipelines.knowledge.html_noise import (
 )
 from pipelines.knowledge.html_pieces import Area, Piece, Run, Slot
 from pipelines.knowledge.html_whole import read_code, read_table
-from pipelines.knowledge.html_words import CONTROL_TAGS, INLINE_TAGS, SECTION_TAGS, SPACED_TAGS
+from pipelines.knowledge.html_words import (
+    CONTROL_TAGS,
+    INLINE_TAGS,
+    ROOT_TAGS,
+    SECTION_TAGS,
+    SPACED_TAGS,
+)
 
 HEADING_LEVELS = {f"h{level}": level for level in range(1, HEADING_LEVEL_MAX + 1)}
 LINKED_SHARE_MIN = 0.5
@@ -289,7 +295,7 @@ class Walk:
             level = min(self._heading_level + self._details, HEADING_LEVEL_MAX)
             self.pieces.append(Piece("leave", level=level))
             self._details -= 1
-        elif len(self.pieces) > frame.pieces:
+        elif len(self.pieces) > frame.pieces and frame.element.tag not in ROOT_TAGS:
             self._add_area(frame)
 
     def _add_area(self, frame: Frame) -> None:

@@ -143,6 +143,15 @@ def test_furniture_is_left_out(furniture: str) -> None:
     assert document.text == f"Workshop\n\n{text}"
 
 
+def test_a_page_that_is_a_list_of_links_is_read() -> None:
+    places = [f"Office in town number {n}" for n in range(20)]
+    links = "".join(f"<li><a href=/{n}>{place}</a>" for n, place in enumerate(places))
+
+    document = read(f"<nav><a href=/>Home</a></nav><ul>{links}</ul>")
+
+    assert document.text == "\n".join(f"- {place}" for place in places)
+
+
 def test_a_menu_of_dishes_is_not_a_menu_of_links() -> None:
     document = read(
         "<section id='menu' class='menu'><h2>Menu</h2><ul><li>Soup 4.50</li><li>Fish 12.80</li>"
