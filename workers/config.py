@@ -7,9 +7,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from db.auth import AuthSettings
 from pipelines.gateways.addresses import Egress
 
 LOCAL = "local"
+JWT_SECRET_CHARS_MIN = 32
 
 
 class ConfigError(Exception):
@@ -28,6 +30,14 @@ class Config:
     openai_base_url: str | None
     embedding_model: str
     egress_allow: str
+    supabase_url: str | None
+    supabase_anon_key: str | None
+    jwt_secret: str | None
+
+    @property
+    def auth(self) -> AuthSettings:
+        """What `db.auth` needs: Supabase's address and key where given, else the secret."""
+        return AuthSettings(self.supabase_url, self.supabase_anon_key, self.jwt_secret)
 
 
 def load() -> Config:
@@ -50,6 +60,9 @@ def read(env: Mapping[str, str]) -> Config:
         openai_base_url=url(env, "OPENAI_BASE_URL", ("http", "https")),
         embedding_model=embedding_model(env, key),
         egress_allow=egress_allow(env),
+        supabase_url=url(env, either(env, "SUPABASE_URL"), ("https", "http")),
+        supabase_anon_key=env.get(either(env, "SUPABASE_ANON_KEY")),
+        jwt_secret=jwt_secret(env),
     )
 
 
@@ -58,6 +71,21 @@ def url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | No
     if value is not None and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         raise ConfigError(f"{name} must begin with {schemes[0]}://, for example {EXAMPLES[name]}")
     return value
+
+
+def either(env: Mapping[str, str], name: str) -> str:
+    """The variable's name, or the web tier's own one for it where only that is set."""
+    return name if name in env else f"VITE_{name}"
+
+
+def jwt_secret(env: Mapping[str, str]) -> str | None:
+    secret = env.get("JWT_SECRET")
+    if secret is not None and len(secret) < JWT_SECRET_CHARS_MIN:
+        raise ConfigError(
+            f"JWT_SECRET has {len(secret)} characters, {JWT_SECRET_CHARS_MIN} are needed, for "
+            "example from: openssl rand -hex 32"
+        )
+    return secret
 
 
 def embedding_model(env: Mapping[str, str], key: str | None) -> str:
@@ -83,4 +111,6 @@ EXAMPLES = {
     "DATABASE_DIRECT_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "REDIS_URL": "redis://localhost:6379/0",
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
+    "SUPABASE_URL": "https://your-project.supabase.co",
+    "VITE_SUPABASE_URL": "https://your-project.supabase.co",
 }

@@ -39,6 +39,9 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("OPENAI_BASE_URL", "api.openai.com"),
         ("EMBEDDING_MODEL", "text-embedding-3-small"),
         ("EGRESS_ALLOW", "http://intranet/"),
+        ("SUPABASE_URL", "your-project"),
+        ("VITE_SUPABASE_URL", "your-project"),
+        ("JWT_SECRET", "short"),
     ],
 )
 def test_a_bad_variable_is_named(name: str, value: str) -> None:
@@ -58,7 +61,18 @@ def test_the_example_file_names_exactly_the_variables_that_are_read() -> None:
     example = (ROOT / ".env.example").read_text()
     shown = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
 
-    assert shown == read_names
+    # Constants are named alike; VITE_ names are second names, told beside the first.
+    constant_names = {name for name in read_names if hasattr(config, name)}
+    assert shown == {n for n in read_names - constant_names if not n.startswith("VITE_")}
+
+
+@pytest.mark.parametrize("prefix", ["", "VITE_"])
+def test_accounts_are_supabases_where_its_address_is_given(prefix: str) -> None:
+    env = {f"{prefix}SUPABASE_URL": "https://p.supabase.co", f"{prefix}SUPABASE_ANON_KEY": "key"}
+
+    auth = read(env).auth
+
+    assert (auth.supabase_url, auth.supabase_anon_key) == ("https://p.supabase.co", "key")
 
 
 def test_the_procfile_runs_what_up_runs() -> None:
