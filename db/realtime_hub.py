@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """A row that was inserted."""
+    """A row that was inserted or updated: `event` is INSERT or UPDATE."""
 
     table: str
     event: str
@@ -62,12 +62,12 @@ class Subscription:
         with self.calling:
             self.is_open = False
 
-    def call(self, row: Any) -> None:
+    def call(self, row: Any, *, event: str = "INSERT") -> None:
         with self.calling:
             if not self.is_open:
                 return
             try:
-                self.callback(Change(self.topic, "INSERT", row))
+                self.callback(Change(self.topic, event, row))
             except Exception:
                 log.exception("a subscriber to %s %s failed", self.topic, self.key)
 
@@ -201,13 +201,14 @@ class Hub:
             if change["ids"] is None:
                 self.scan(conn)
                 continue
+            tell = self.deliver_updates if change.get("event") == "UPDATE" else self.deliver
             for one in self.watching(change["topic"], UUID(change["key"])):
-                self.deliver(conn, one, [UUID(row_id) for row_id in change["ids"]])
+                tell(conn, one, [UUID(row_id) for row_id in change["ids"]])
 
     def watching(self, topic: str, key: UUID) -> list[Subscription]:
         return [one for one in self.subscriptions if (one.topic, one.key) == (topic, key)]
 
-    def deliver(self, conn: Connection, one: Subscription, ids: Iterable[UUID]) -> None:
+    def deliver(self, conn: Connection, one: Subscription, ids: Sequence[UUID]) -> None:
         """Call back with those of the rows that are new to the subscriber and theirs to read."""
         fresh = [row_id for row_id in ids if row_id not in one.seen]
         for start in range(0, len(fresh), READ_ROWS_MAX):
@@ -217,6 +218,11 @@ class Hub:
             one.seen |= dict.fromkeys(chosen, now) | {row.id: row.created_at for row in found}
             for row in found:
                 one.call(row)
+
+    def deliver_updates(self, conn: Connection, one: Subscription, ids: Sequence[UUID]) -> None:
+        """Call back with the rows as they are now; what changed while we were away is not told."""
+        for row in self.read(conn, one, ids):
+            one.call(row, event="UPDATE")
 
     def read(self, conn: Connection, one: Subscription, ids: Sequence[UUID]) -> list[Any]:
         """The rows as the subscriber sees them. One whose claims no longer hold is let go."""

@@ -80,6 +80,41 @@ def test_a_new_message_arrives_as_a_row(chat: Chat) -> None:
     assert (change.new.id, change.new.content, change.new.role) == (message_id, "hello", "user")
 
 
+def test_an_updated_message_arrives_as_it_is_now(chat: Chat) -> None:
+    ear = Ear()
+    message_id = chat.say("hello")
+    chat.listen(ear, chat.owner)
+
+    chat.conn.execute("UPDATE public.messages SET feedback_rating = 5 WHERE id = %s", (message_id,))
+
+    change = ear.heard.get(timeout=PATIENCE_S)
+    assert (change.table, change.event) == ("messages", "UPDATE")
+    assert (change.new.id, change.new.feedback_rating) == (message_id, 5)
+
+
+def test_many_rows_updated_at_once_arrive_once_each(chat: Chat) -> None:
+    ear = Ear()
+    insert_many(chat.conn, chat.conversation_id, 250)
+    chat.listen(ear, chat.owner)
+
+    chat.conn.execute("UPDATE public.messages SET feedback_rating = 1")
+
+    heard = {ear.next().id for _ in range(250)}
+    assert len(heard) == 250
+
+
+def test_an_update_is_not_told_to_who_may_not_read_the_row(chat: Chat) -> None:
+    stranger, owner = Ear(), Ear()
+    chat.say("hello")
+    chat.listen(stranger, sign_up(chat.conn, "stranger"))
+    chat.listen(owner, chat.owner)
+
+    chat.conn.execute("UPDATE public.messages SET feedback_rating = 1")
+
+    assert owner.next().feedback_rating == 1
+    assert stranger.heard.empty()
+
+
 def test_a_new_notification_arrives(chat: Chat) -> None:
     ear = Ear()
     chat.open.append(realtime.subscribe_to_notifications(chat.url, chat.owner, ear))
