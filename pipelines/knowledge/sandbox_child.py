@@ -4,6 +4,7 @@ It reads untrusted bytes, so it is poor: no secrets in its environment, little m
 time, no files to write. It ends with its worker, and by itself when it has nothing to do.
 """
 
+import errno
 import os
 import resource
 import select
@@ -101,10 +102,10 @@ def _answer(request: Frame) -> Frame:
         frame = pack_document(document)
     except Permanent as error:
         return Frame({"refused": str(error)}, b"")
-    except MemoryError:
-        # What is left of the heap is not to be trusted with another answer.
-        os._exit(OUT_OF_MEMORY_STATUS)
-    except Exception:  # noqa: BLE001 - whatever a hostile file provokes is told to the worker
+    except Exception as error:  # noqa: BLE001 - what a hostile file provokes, the worker is told
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            # What is left of the heap is not to be trusted with another answer.
+            os._exit(OUT_OF_MEMORY_STATUS)
         return Frame({"failed": traceback.format_exc()}, b"")
     return Frame({**frame.header, "memory_bytes": _measure_memory()}, frame.body)
 

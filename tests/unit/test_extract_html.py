@@ -143,6 +143,15 @@ def test_furniture_is_left_out(furniture: str) -> None:
     assert document.text == f"Workshop\n\n{text}"
 
 
+def test_icons_of_a_page_do_not_disturb_the_choice_of_its_article() -> None:
+    text = "The council has decided to keep the old bridge after a long debate. " * 6
+    head = '<meta property="article:published_time" content="2026-01-01">'
+
+    document = read(f"<article><p>{text}<b>&#xF0009;</b>\U000f0008</p></article>", head)
+
+    assert document.text == text.strip()
+
+
 def test_a_page_that_is_a_list_of_links_is_read() -> None:
     places = [f"Office in town number {n}" for n in range(20)]
     links = "".join(f"<li><a href=/{n}>{place}</a>" for n, place in enumerate(places))
