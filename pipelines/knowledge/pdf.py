@@ -94,7 +94,10 @@ def _read_page(file: pypdfium2.PdfDocument, number: int) -> list[Line]:
 
 
 def _find_title(file: pypdfium2.PdfDocument) -> str | None:
-    title = " ".join(file.get_metadata_value("Title").replace("\0", "").split())
+    try:
+        title = " ".join(file.get_metadata_value("Title").replace("\0", "").split())
+    except UnicodeDecodeError:
+        return None
     return None if _NO_TITLE.fullmatch(title) else title[:TITLE_CHARS_MAX]
 
 

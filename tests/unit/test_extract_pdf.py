@@ -227,6 +227,12 @@ def test_the_title_is_the_one_a_person_wrote(written: str | None, title: str) ->
     assert document.title == title
 
 
+def test_a_title_that_is_no_text_is_left_out() -> None:
+    body = make_pdf(stack(LONG)).replace(b"/Title ()", b"/Title <FEFFD8000041>")
+
+    assert extract(body, content_type="application/pdf").title is None
+
+
 def test_a_locked_file_says_that_it_needs_a_password() -> None:
     with pytest.raises(Permanent, match="encrypted and needs a password"):
         extract(LOCKED.read_bytes(), content_type="application/pdf")
