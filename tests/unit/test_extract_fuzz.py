@@ -46,37 +46,37 @@ WORDS = st.builds(
 @given(body=st.binary(max_size=2_000), content_type=st.sampled_from(TYPES))
 @example(body=b"%PDF-1.7\n%%EOF", content_type=None)
 @example(body=b"\xff\xfe\x00\xd8", content_type=None)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str | None) -> None:
     check(body, content_type)
 
 
 @given(text=st.text(max_size=500), charset=st.sampled_from(["utf-8", "utf-16", "gb18030"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_text_is_read_or_refused(text: str, charset: str) -> None:
     check(text.encode(charset, "surrogatepass" if charset != "gb18030" else "ignore"), "text/plain")
 
 
 @given(markup=MARKUP)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_page_is_read_or_refused(markup: str) -> None:
     check(f"<!doctype html><html>{markup}".encode("utf-8", "ignore"), "text/html")
 
 
 @given(text=LINES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_markdown_is_read_or_refused(text: str) -> None:
     check(text.encode("utf-8", "ignore"), "text/markdown")
 
 
 @given(pages=st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_layout_of_a_pdf_is_read_or_refused(pages: list[list[Words]]) -> None:
     check(make_pdf(*pages), "application/pdf")
 
 
 @given(place=st.integers(0, 2_000), value=st.binary(min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_pdf_with_wrong_bytes_is_read_or_refused(place: int, value: bytes) -> None:
     body = bytearray(make_pdf([Words("Some words of a page.")] * 3))
     body[place : place + len(value)] = value
