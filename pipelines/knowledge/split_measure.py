@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
-from pipelines.knowledge.split_chars import PLANE_SIZE, Octets
+from pipelines.knowledge.split_chars import PLANE_SIZE, Octets, Sort, sorts_of
 from pipelines.knowledge.split_grade import ALWAYS_MAX, Place
 from pipelines.knowledge.split_scan import Scan, scan
 from pipelines.knowledge.split_window import Ints, Layout
@@ -25,6 +25,7 @@ Hashes = npt.NDArray[np.uint64]
 
 WORD_CHARS_MAX = 32  # Longer words are counted anew each time.
 REACH_CHARS_MAX = 256  # Without a safe place so near, a place is not offered.
+BLOCK_PHRASES = 0.75  # The longest block whose sentences are no places, in longest phrases.
 HASH_CHARS = 8  # On each side of a place.
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -63,10 +64,44 @@ class _Reading:
 
     def at(self, offsets: Ints) -> Ints:
         """Count the tokens of the text up to safe offsets in this scan."""
+        return np.searchsorted(self.ends, self._bytes(offsets), "right") + self.base
+
+    def _bytes(self, offsets: Ints) -> Ints:
         inside = offsets - self.found.start
-        if self.byte_starts is not None:
-            inside = self.byte_starts[inside]
-        return np.searchsorted(self.ends, inside, "right") + self.base
+        return inside if self.byte_starts is None else self.byte_starts[inside]
+
+    def divides(self, cuts: Ints) -> npt.NDArray[np.bool_]:
+        """Tell which cuts between a sign and a letter lie between two tokens: they add up there.
+
+        One piece holds both, but what follows the sign would be one piece too; and merging bytes
+        into tokens goes the same way on each side of a border that no merge ever crosses.
+        """
+        places = self._bytes(cuts)
+        border = self.ends[np.searchsorted(self.ends, places)] == places
+        codes = cuts - self.found.origin
+        sign = sorts_of(self.found.codes[codes - 1]) == Sort.OTHER
+        divides: npt.NDArray[np.bool_] = (
+            border & sign & (sorts_of(self.found.codes[codes]) == Sort.LETTER)
+        )
+        return divides
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What lies before a scan: its tokens, and those up to the last place offered and block end."""
+
+    tokens: int = 0
+    offered: int = 0
+    block: int = 0
+
+    def after(self, reading: _Reading, last: Marks) -> Self:
+        found = reading.found
+        blocks = found.cuts[found.places <= Place.BLOCK]
+        return type(self)(
+            tokens=reading.total(),
+            offered=int(last.right[-1]) if last.right.size else self.offered,
+            block=int(reading.at(blocks[-1:])[0]) if blocks.size else self.block,
+        )
 
 
 class _Counter(dict[str, int]):
@@ -123,16 +158,15 @@ def measure(
     """
     counter = _Counter(encoding)
     parts = [_edge(layout.low, tokens=0)]
-    start, base, carried = layout.low, 0, 0
+    start, before = layout.low, _Before()
     while start < layout.high:
-        reading = _read(layout.text, scan(layout, start), encoding, base)
-        part = _offer(reading, counter, (tokens_max, phrase_tokens_max), carried)
-        start, base = reading.found.stop, reading.total()
+        reading = _read(layout.text, scan(layout, start), encoding, before.tokens)
+        part = _offer(reading, counter, (tokens_max, phrase_tokens_max), before)
+        start = reading.found.stop
         parts.append(part)
-        carried = int(part.right[-1]) if part.right.size else carried
         if reading.found.torn or start == layout.high:
-            parts.append(_edge(start, tokens=base, single=reading.found.torn))
-            carried = base
+            parts.append(_edge(start, tokens=reading.total(), single=reading.found.torn))
+        before = before.after(reading, parts[-1])
     return _join(parts)
 
 
@@ -174,10 +208,11 @@ def _byte_starts(found: Scan) -> Ints | None:
     return np.concatenate([[0], np.cumsum(widths)])
 
 
-def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], carried: int) -> Marks:
-    """Offer good places always, worse ones only inside spans that are too long without them."""
+def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], before: _Before) -> Marks:
+    """Offer good places first, worse ones only inside spans that are too long without them."""
     found, (tokens_max, phrase_max) = reading.found, limits
-    offered = _weigh(reading, np.flatnonzero(found.places <= ALWAYS_MAX), counter)
+    good = _good_places(reading, BLOCK_PHRASES * phrase_max, before)
+    offered = _weigh(reading, good, counter)
     for best, worst, limit in (
         (Place.GLUE, Place.GLUE, tokens_max),
         (Place.CODE_BLANK, Place.CODE_LINE, tokens_max),
@@ -185,13 +220,27 @@ def _offer(reading: _Reading, counter: _Counter, limits: tuple[int, int], carrie
         (Place.WORD, Place.WORD, phrase_max),
         (Place.INSIDE, Place.INSIDE, tokens_max),
     ):
-        spans = np.append(offered.left, reading.total()) - np.insert(offered.right, 0, carried)
+        spans = np.append(offered.left, reading.total()) - np.insert(
+            offered.right, 0, before.offered
+        )
         if spans.max() <= limit:
             continue
         kind = (found.places >= best) & (found.places <= worst)
         inside = _inside(offered.places, spans > limit, found.cuts.size)
         offered = offered.merge(_weigh(reading, np.flatnonzero(kind & inside), counter))
     return _mark(found, offered.apart(found.cuts))
+
+
+def _good_places(reading: _Reading, block_tokens_max: float, before: _Before) -> Ints:
+    """Return the places between blocks, and those between sentences and lines in long blocks.
+
+    Cuts meet again sooner, and chunks read better, where few places are as good as others.
+    """
+    found = reading.found
+    blocks = np.flatnonzero(found.places <= Place.BLOCK)
+    counts = np.concatenate([[before.block], reading.at(found.cuts[blocks]), [reading.total()]])
+    inside = _inside(blocks, np.diff(counts) > block_tokens_max, found.cuts.size)
+    return np.flatnonzero((found.places <= Place.BLOCK) | (inside & (found.places <= ALWAYS_MAX)))
 
 
 def _mark(found: Scan, weighed: _Weighed) -> Marks:
@@ -223,9 +272,14 @@ def _weigh(reading: _Reading, places: Ints, counter: _Counter) -> _Weighed:
     before = np.where(after == cuts, cuts, safe[np.searchsorted(safe, lefts, "right") - 1])
     near = lefts - before <= REACH_CHARS_MAX
     near &= (lefts < cuts) | (after - cuts <= REACH_CHARS_MAX)  # The next space is near a word.
-    places, cuts, before, after = places[near], cuts[near], before[near], after[near]
-    left = reading.at(before) + counter.of(text, before, cuts)
-    right = reading.at(after) - counter.of(text, cuts, after)
+    places, lefts, cuts = places[near], lefts[near], cuts[near]
+    before, after = before[near], after[near]
+    unspaced = np.flatnonzero(lefts == cuts)
+    divided = unspaced[reading.divides(cuts[unspaced])]
+    first, last = before.copy(), after
+    first[divided] = last[divided] = cuts[divided]
+    left = reading.at(first) + counter.of(text, first, cuts)
+    right = reading.at(last) - counter.of(text, cuts, last)
     return _Weighed(places, before, left, right)
 
 

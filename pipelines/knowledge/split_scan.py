@@ -6,7 +6,7 @@ import numpy as np
 import regex
 
 from pipelines.knowledge.split_chars import Codes, Octets
-from pipelines.knowledge.split_grade import ALWAYS_MAX, grade, grade_wide, wide_cuts
+from pipelines.knowledge.split_grade import ALWAYS_MAX, Place, grade, grade_wide, wide_cuts
 from pipelines.knowledge.split_window import (
     Ints,
     Layout,
@@ -98,11 +98,13 @@ def _list_places(window: Window, layout: Layout) -> tuple[Ints, Ints, Ints, Octe
 
 
 def _end_behind_good_place(found: Scan) -> Scan | None:
-    safe_end = found.safe[-2]
-    good = found.cuts[(found.places <= ALWAYS_MAX) & (found.cuts <= safe_end)]
-    if not good.size or good[-1] < (found.start + found.stop) // 2:
-        return None
-    return _until(found, int(found.safe[np.searchsorted(found.safe, good[-1])]), torn=False)
+    half = (found.start + found.stop) // 2
+    for worst in (Place.BLOCK, ALWAYS_MAX):
+        good = found.cuts[(found.places <= worst) & (found.cuts <= found.safe[-2])]
+        if good.size and good[-1] >= half:
+            stop = int(found.safe[np.searchsorted(found.safe, good[-1])])
+            return _until(found, stop)
+    return None
 
 
 def _tear(found: Scan, text: str) -> Scan:
@@ -114,7 +116,7 @@ def _tear(found: Scan, text: str) -> Scan:
     return _until(found, found.stop - (len(tail) - last if last else 0), torn=True)
 
 
-def _until(found: Scan, stop: int, *, torn: bool) -> Scan:
+def _until(found: Scan, stop: int, *, torn: bool = False) -> Scan:
     here = slice(0, np.searchsorted(found.cuts, stop, "left" if torn else "right"))
     return Scan(
         start=found.start,

@@ -58,6 +58,7 @@ def test_chunks_follow_each_other_and_leave_out_white_space_alone(
 @given(documents(), encodings, limits, st.booleans())
 @example(plain("word.\n// no\n" * 9), O200K, 6, False)
 @example(plain("a漢字かなa\x85a"), CL100K, 4, False)
+@example(plain("字，在字，我" * 20), O200K, 16, False)
 @example(plain("'   。<|endoftext|>" * 6), CL100K, 8, True)
 @example(plain("汉字。漢字！」かな、" * 9), CL100K, 16, False)
 def test_every_chunk_is_a_span_with_its_exact_tokens_within_the_limit(
@@ -136,8 +137,11 @@ def test_a_text_that_fits_is_one_chunk() -> None:
     assert [chunk.text for chunk in chunks] == [document.text]
 
 
-def test_where_the_reading_window_ends_changes_no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    document = prose(300)
+@pytest.mark.parametrize("between", ["\n\n", " "])
+def test_where_the_reading_window_ends_changes_no_cut(
+    between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = plain(prose(300).text.replace("\n\n", between))
     whole = split(document, encoding=CL100K, tokens_max=64)
 
     monkeypatch.setattr(split_scan, "WINDOW_CHARS", 1_500)
