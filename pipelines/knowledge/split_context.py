@@ -13,12 +13,15 @@ CONTEXT_BYTES_MAX = 1_100
 def embedding_text(chunk: Chunk, document: Document) -> str:
     """Return the text to embed: the chunk below its title, heading path and table header.
 
+    White space at its end is left out: a blank line more must not cost an embedding.
+
     Measured with the local model: title and path raise span recall on headed articles from 0.881
     to 0.938 (256 tokens) and nDCG@10 of titled abstracts from 0.230 to 0.273.
     """
     above = "\n".join(filter(None, (_heading_line(chunk, document), table_header(chunk, document))))
     above = above.encode()[:CONTEXT_BYTES_MAX].decode(errors="ignore")
-    return f"{above}\n{chunk.text}" if above else chunk.text
+    text = chunk.text.rstrip()
+    return f"{above}\n{text}" if above else text
 
 
 def _heading_line(chunk: Chunk, document: Document) -> str:

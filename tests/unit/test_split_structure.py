@@ -198,8 +198,8 @@ def test_a_table_that_goes_on_repeats_its_header_in_the_text_to_embed() -> None:
     first, second, *_ = cut(document, 100)
 
     header = "| City | Country | People |\n|---|---|---|"
-    assert embedding_text(first, document) == f"Atlas > Cities\n{first.text}"
-    assert embedding_text(second, document) == f"Atlas > Cities\n{header}\n{second.text}"
+    assert embedding_text(first, document) == f"Atlas > Cities\n{first.text.rstrip()}"
+    assert embedding_text(second, document) == f"Atlas > Cities\n{header}\n{second.text.rstrip()}"
 
 
 def test_what_is_put_above_a_text_is_bounded() -> None:
