@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 Codes = npt.NDArray[np.uint32]
 Octets = npt.NDArray[np.uint8]
@@ -41,6 +42,7 @@ class Trait(IntFlag):
     LOWER = 16
     UPPER = 32
     SPACELESS = 64
+    EXTENDER = 128  # One grapheme with what stands before it, a space too.
 
 
 _TRAITS = {
@@ -61,6 +63,9 @@ _SPACELESS = (
     (0xF900, 0xFB00),
 )
 _HAN_BEYOND = (0x20000, 0x323B0)
+_EXTENDERS_BEYOND = ((0x10000, 0x20000), (0xE0000, 0xE1000))
+# As the insides of a character class of `regex`.
+EXTENDERS = r"\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}"
 _SORTS = {"L": Sort.LETTER, "M": Sort.MARK, "N": Sort.NUMBER}
 
 
@@ -73,7 +78,10 @@ def sorts_of(codes: Codes) -> Octets:
 
 
 def traits_of(codes: Codes) -> Octets:
-    return _look_up(_trait_table(), codes, beyond=Trait.SPACELESS)
+    traits = _look_up(_trait_table(), codes, beyond=Trait.SPACELESS)
+    if codes.size and codes.max() >= PLANE_SIZE:
+        traits[np.isin(codes, _extenders_beyond())] |= np.uint8(Trait.EXTENDER)
+    return traits
 
 
 def _look_up(table: Octets, codes: Codes, *, beyond: int) -> Octets:
@@ -107,6 +115,18 @@ def _trait_table() -> Octets:
     for low, high in _SPACELESS:
         traits[low:high] |= np.uint8(Trait.SPACELESS)
     categories = [unicodedata.category(chr(code)) for code in range(PLANE_SIZE)]
+    traits[_extenders(0, PLANE_SIZE)] |= np.uint8(Trait.EXTENDER)
     for trait, names in ((Trait.LOWER, {"Ll"}), (Trait.UPPER, {"Lu", "Lt"})):
         traits[[code for code, name in enumerate(categories) if name in names]] |= np.uint8(trait)
     return traits
+
+
+@cache
+def _extenders_beyond() -> Codes:
+    found = [_extenders(low, high) for low, high in _EXTENDERS_BEYOND]
+    return np.concatenate(found)
+
+
+def _extenders(low: int, high: int) -> Codes:
+    chars = "".join(chr(code) for code in range(low, high) if not 0xD800 <= code < 0xE000)
+    return codes_of("".join(regex.findall(f"[{EXTENDERS}]", chars)))

@@ -92,9 +92,10 @@ def _grade_lines(places: Octets, window: Window) -> None:
 def _newlines_in(window: Window, newline: Flags) -> Ints:
     """Count the newlines in each run of white space."""
     places = np.flatnonzero(newline)
-    places = places[np.searchsorted(window.lefts, places, "right") > 0]
     runs = np.searchsorted(window.rights, places, "right")
-    counts: Ints = np.bincount(runs, minlength=window.rights.size)[: window.rights.size]
+    places, runs = places[runs < window.rights.size], runs[runs < window.rights.size]
+    runs = runs[window.lefts[runs] <= places]
+    counts: Ints = np.bincount(runs, minlength=window.rights.size)
     return counts
 
 
@@ -141,7 +142,7 @@ def wide_cuts(window: Window) -> Ints:
     marks = np.flatnonzero(traits_of(window.codes) & Trait.WIDE)
     cuts = marks[marks + 1 < window.codes.size] + 1
     ended = window.traits(_skip_closers(window, cuts - 1)) & (Trait.STOP | Trait.PAUSE)
-    bound = window.traits(cuts) & (Trait.STOP | Trait.PAUSE | Trait.CLOSER)
+    bound = window.traits(cuts) & (Trait.STOP | Trait.PAUSE | Trait.CLOSER | Trait.EXTENDER)
     places: Ints = cuts[(ended > 0) & (bound == 0) & (window.sorts[cuts] < Sort.WHITE)]
     return places
 

@@ -73,9 +73,10 @@ def _in_order(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _is_cut(text: str, place: int) -> bool:
     """Tell whether the splitter itself might cut here, outside a word."""
-    if place in {0, len(text)} or text[place - 1] in WHITE:
+    if place in {0, len(text)}:
         return True
-    return bool(traits_of(codes_of(text[place - 1]))[0] & Trait.WIDE)
+    before, after = traits_of(codes_of(text[place - 1 : place + 1])).tolist()
+    return not after & Trait.EXTENDER and (text[place - 1] in WHITE or before & Trait.WIDE > 0)
 
 
 def _to_join(

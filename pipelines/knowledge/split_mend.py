@@ -10,7 +10,7 @@ import numpy as np
 import regex
 import tiktoken
 
-from pipelines.knowledge.split_chars import WHITE
+from pipelines.knowledge.split_chars import EXTENDERS, WHITE
 from pipelines.knowledge.split_grade import Place
 from pipelines.knowledge.split_measure import Marks
 from pipelines.knowledge.tokens import count
@@ -21,7 +21,7 @@ TOKEN_CHARS_MAX = 128
 GRAPHEME_CHARS_MAX = 64  # Looked at behind a piece, to see whether its last grapheme goes on.
 
 _GRAPHEME = regex.compile(r"\X")
-_WORD = regex.compile(f"[^{WHITE}]+")
+_WORD = regex.compile(f"[^{WHITE}]+(?:[{WHITE}]+(?=[{EXTENDERS}])[^{WHITE}]+)*")
 
 
 @dataclass(frozen=True, slots=True)

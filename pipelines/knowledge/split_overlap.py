@@ -7,12 +7,13 @@ from itertools import pairwise
 import regex
 import tiktoken
 
+from pipelines.knowledge.split_chars import EXTENDERS
 from pipelines.knowledge.split_sizes import Sizes, Span
 from pipelines.knowledge.tokens import count
 
 TOKEN_CHARS_MEAN_MAX = 8
 
-_WORD_START = regex.compile(r"(?<=[\s。！？．，、；：])[^\s。！？．，、；：]")
+_WORD_START = regex.compile(r"(?<=[\s。！？．，、；：])[^\s。！？．，、；：" + EXTENDERS + "]")
 
 
 def overlap(

@@ -13,6 +13,7 @@ from pipelines.knowledge.split_chars import (
     Codes,
     Octets,
     Sort,
+    Trait,
     codes_of,
     sorts_of,
     traits_of,
@@ -79,6 +80,9 @@ def open_window(text: str, start: int, stop: int) -> Window:
     codes = codes_of(text[start:stop])
     sorts = sorts_of(codes)
     lefts, rights = _white_runs(sorts)
+    # A mark on a space is one grapheme with it.
+    whole = (traits_of(codes[rights]) & Trait.EXTENDER) == 0
+    lefts, rights = lefts[whole], rights[whole]
     return Window(
         origin=start,
         codes=codes,

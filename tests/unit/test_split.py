@@ -113,6 +113,8 @@ def test_no_word_is_cut_unless_it_alone_is_too_long(
 @thorough
 @given(documents(), encodings, limits)
 @example(plain("👩‍👩‍👧🇩🇪e\u0301" * 9), CL100K, 16)
+@example(plain("word. 🏻" * 9), CL100K, 4)
+@example(plain("字。\u0301字 \u0301" * 9), CL100K, 6)
 def test_no_grapheme_is_cut_unless_it_alone_is_too_long(
     document: Document, encoding: tiktoken.Encoding, tokens_max: int
 ) -> None:
