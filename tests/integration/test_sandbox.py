@@ -25,6 +25,16 @@ DEADLINE_S = 20.0
 MEGABYTE = 1_000_000
 
 
+STRANGERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def strangers() -> None:
+    """Know the children that were there before the test."""
+    STRANGERS.clear()
+    STRANGERS.update(child.pid for child in living_children())
+
+
 @pytest.fixture
 def parser() -> Iterator[Parser]:
     parser = Parser()
@@ -37,7 +47,11 @@ def read(parser: Parser, body: bytes = PAGE, name: str | None = "soap.html") -> 
 
 
 def find_children() -> list[psutil.Process]:
-    """The living reading processes of this one."""
+    """The living reading processes of this one, but for those of other tests' parsers."""
+    return [child for child in living_children() if child.pid not in STRANGERS]
+
+
+def living_children() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
@@ -83,6 +97,18 @@ def test_a_child_is_used_again(parser: Parser) -> None:
     read(parser)
 
     assert [child.pid for child in find_children()] == [first.pid]
+
+
+def test_a_child_of_a_large_worker_is_used_again(parser: Parser) -> None:
+    """What the worker holds is no memory of its child's."""
+    ballast = bytearray(300 * MEGABYTE)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+
+    read(parser)
+    (first,) = find_children()
+    read(parser)
+
+    assert find_children() == [first]
 
 
 def test_a_child_is_retired_after_so_many_documents(
