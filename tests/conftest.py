@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipelines.knowledge.sandbox import Parser
     from tests.knowledge import Indexing
 
-# A developer's runs look for new examples; CI answers for the change it was given, every time alike.
+# A developer looks for new examples; CI answers for the change it was given, each time alike.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
