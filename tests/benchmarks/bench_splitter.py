@@ -82,7 +82,8 @@ def split_by_langchain(document: Document) -> list[str]:
         chunk_overlap=0,
         disallowed_special=(),
     )
-    return splitter.split_text(document.text)
+    pieces: list[str] = splitter.split_text(document.text)
+    return pieces
 
 
 def encode_only(document: Document) -> list[str]:
