@@ -9,9 +9,7 @@ from uuid import UUID
 
 from db.chunks import MovedChunk, StoredChunk
 from pipelines.knowledge.document import Chunk, Document
-
-HEADING_CHARS_MAX = 200
-PATH_DEPTH_MAX = 6
+from pipelines.knowledge.split_context import heading_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,5 @@ def draw(document: Document, chunk: Chunk) -> Draft:
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
     """The chunk below the title and the headings it stands under, as a reader would meet it."""
-    path = [heading[:HEADING_CHARS_MAX] for heading in chunk.heading_path[-PATH_DEPTH_MAX:]]
-    title = (document.title or "")[:HEADING_CHARS_MAX]
-    above = [title, *path] if title and title not in path else path
-    return "\n".join([" > ".join(above), chunk.text]) if above else chunk.text
+    above = heading_line(chunk, document)
+    return f"{above}\n{chunk.text}" if above else chunk.text

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 out = Console()
 err = Console(stderr=True, highlight=False)

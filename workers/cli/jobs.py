@@ -13,8 +13,6 @@ from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
 
 @app.command("list")
 def list_jobs(
@@ -22,7 +20,7 @@ def list_jobs(
     kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
     queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
     with database() as conn:
@@ -42,7 +40,7 @@ def list_jobs(
 
 
 @app.command("show")
-def show(job_id: int, as_json: JsonOption = False) -> None:
+def show(job_id: int, as_json: console.JsonOption = False) -> None:
     """Show one job with its attempts and errors."""
     with database() as conn:
         job = jobs.get_job(conn, job_id)
@@ -81,7 +79,7 @@ def enqueue(
     args: Annotated[str, typer.Argument(help="Arguments, a JSON object.")] = "{}",
     priority: Annotated[int, typer.Option(help="Lower runs first.")] = 0,
     count: Annotated[int, typer.Option(min=1, max=100_000, help="That many alike.")] = 1,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Insert a job; prints its id."""
     try:

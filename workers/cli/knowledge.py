@@ -23,8 +23,6 @@ from workers.cli.services import services
 from workers.config import Config
 from workers.tools import embedder_for
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
 POLL_S = 0.2
 STDIN_CHARS_MAX = 50_000_000
 
@@ -39,7 +37,7 @@ def ingest(
     what: Annotated[str, typer.Argument(metavar="URL|PATH|-", help="A page, a file, or stdin.")],
     name: Annotated[str | None, typer.Option(help="The source's name.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is searchable.")] = True,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Give an agent a page, a file, a folder of files, or the text on standard input."""
     with services() as found:
@@ -157,7 +155,7 @@ def search(
     question: str,
     limit: Annotated[int, typer.Option(min=1, max=100)] = 5,
     threshold: Annotated[float, typer.Option(min=-1, max=1, help="Least similarity.")] = 0.0,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Find the passages of an agent's knowledge that answer a question, best first."""
     with services(redis=False) as found:

@@ -16,8 +16,6 @@ from workers.cli.services import services
 from workers.config import Config
 from workers.jobs import KINDS, args_schema
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
 
 def register(app: typer.Typer) -> None:
     app.command("up")(up)
@@ -45,7 +43,7 @@ def run_migrate(
     show_status: Annotated[
         bool, typer.Option("--status", help="List the migrations, change nothing.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Bring the database to the current schema; running it again does nothing."""
     with services(redis=False) as found:
@@ -77,7 +75,7 @@ def print_status(url: str, *, as_json: bool) -> None:
     )
 
 
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(as_json: console.JsonOption = False) -> None:
     """Check everything the workers need, and say what to do. Exits with 1 on a problem."""
     found = config.load()
     checks = [*check_embedded(found), *check_settings(found)]

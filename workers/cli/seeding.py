@@ -13,8 +13,6 @@ from db.seeding_rows import Plan
 from workers.cli import console
 from workers.cli.services import database
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
 SEED_MAX = 2**31 - 1
 
 
@@ -30,7 +28,7 @@ def seed(
         int | None,
         typer.Option(min=0, max=SEED_MAX, help="The same number makes the same rows."),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Fill the database with accounts, agents, conversations, messages and leads of 90 days.
 
