@@ -109,30 +109,52 @@ WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running'
 -- Jobs of processes whose lease ran out, or that are gone. What their parent did not see running
 -- is innocent. What it saw running is next run alone; a loss that nobody saw makes a suspect
 -- only when it happens twice. A suspect that ran alone when its process died burnt its attempt.
+-- So did a job that ran past its time limit: that alone is then to blame.
 WITH lost AS MATERIALIZED (
-    SELECT j.id, j.suspicion >= 2 AS guilty,
-           CASE WHEN p.started IS NULL THEN 1 WHEN j.id = ANY(p.started) THEN 2 ELSE 0 END
-               AS suspicion
+    SELECT j.id, j.suspicion >= 2 AS guilty, j.attempt >= j.max_attempts AS spent, j.rerun,
+           j.cancel_requested_at IS NOT NULL AS cancelled, p.cause,
+           p.overdue ->> j.id::text AS limit_s,
+           CASE WHEN p.overdue ? j.id::text THEN 2
+                WHEN p.started IS NULL THEN 1
+                WHEN p.overdue IS NULL AND j.id = ANY(p.started) THEN 2
+                ELSE 0 END AS suspicion
     FROM worker.jobs AS j
     LEFT JOIN worker.processes AS p ON p.id = j.worker_id
     WHERE j.state = 'running' AND (p.id IS NULL OR p.expires_at < clock_timestamp())
     ORDER BY j.id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
 ), judged AS (
-    SELECT l.id, l.suspicion, l.guilty AND l.suspicion > 0 AS burnt FROM lost AS l
+    SELECT l.*, l.limit_s IS NOT NULL OR (l.guilty AND l.suspicion > 0) AS burnt FROM lost AS l
+), ruled AS (
+    SELECT g.id, g.suspicion, g.burnt, g.cause, g.limit_s,
+           g.rerun AND (g.cancelled OR (g.burnt AND g.spent)) AS again,
+           CASE WHEN g.cancelled AND NOT g.rerun THEN 'cancelled'
+                WHEN g.burnt AND g.spent AND NOT g.rerun THEN 'discarded'
+                ELSE 'available' END AS state
+    FROM judged AS g
 )
 UPDATE worker.jobs AS j
-SET state = CASE WHEN judged.burnt AND j.attempt >= j.max_attempts THEN 'discarded'
-                 ELSE 'available' END,
-    suspicion = j.suspicion + judged.suspicion,
-    max_attempts = j.max_attempts + CASE WHEN judged.burnt THEN 0 ELSE 1 END,
-    finished_at = CASE WHEN judged.burnt AND j.attempt >= j.max_attempts
+SET state = ruled.state,
+    rerun = j.rerun AND NOT ruled.again,
+    cancel_requested_at = CASE WHEN ruled.again THEN NULL ELSE j.cancel_requested_at END,
+    suspicion = j.suspicion + ruled.suspicion,
+    max_attempts = CASE
+        WHEN ruled.again THEN j.attempt
+            + (SELECT k.max_attempts FROM worker.kinds AS k WHERE k.kind = j.kind)
+        WHEN ruled.burnt THEN j.max_attempts
+        ELSE j.max_attempts + 1 END,
+    finished_at = CASE WHEN ruled.state IN ('discarded', 'cancelled')
                        THEN clock_timestamp() END,
-    errors = CASE WHEN judged.suspicion = 0 THEN j.errors ELSE
+    errors = CASE WHEN ruled.suspicion = 0 THEN j.errors ELSE
         (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
               THEN j.errors - 0 ELSE j.errors END) || jsonb_build_object(
-            'attempt', j.attempt, 'at', clock_timestamp(),
-            'error', 'The worker process died while it ran this job.', 'trace', NULL) END
-FROM judged WHERE j.id = judged.id
+            'attempt', j.attempt, 'at', clock_timestamp(), 'started_at', j.started_at,
+            'worker_id', j.worker_id, 'trace', NULL,
+            'error', CASE WHEN ruled.limit_s IS NULL
+                THEN 'The worker process died while it ran this job'
+                     || coalesce(': ' || ruled.cause, '') || '.'
+                ELSE format('The job ran longer than its time limit of %%s s and could not be '
+                            'interrupted; its worker process was ended.', ruled.limit_s) END) END
+FROM ruled WHERE j.id = ruled.id
 RETURNING j.id, j.kind, j.state, j.attempt
 
 -- name: forget_dead_processes

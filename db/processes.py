@@ -1,6 +1,6 @@
 """Statements about live processes and their leases; see processes.sql."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ class Process:
     host: str
     pid: int
     queues: dict[str, Any]
+    stats: dict[str, Any] | None
     started_at: datetime
     renewed_at: datetime
     expires_at: datetime
@@ -48,18 +49,46 @@ def register(
     )
 
 
-def renew(conn: Connection, *, id: UUID, queues: dict[str, Any]) -> bool:
+def renew(
+    conn: Connection,
+    *,
+    id: UUID,
+    queues: dict[str, Any],
+    stats: dict[str, Any] | None = None,
+) -> bool:
     """Extend the lease; False when it had run out already."""
-    arguments = {"id": id, "queues": Jsonb(queues), "lease_s": LEASE_S}
+    arguments = {
+        "id": id,
+        "queues": Jsonb(queues),
+        "stats": None if stats is None else Jsonb(stats),
+        "lease_s": LEASE_S,
+    }
     return conn.execute(SQL.renew, arguments).fetchone() is not None
 
 
-def expire(conn: Connection, *, id: UUID, started: Sequence[int]) -> None:
+def expire(
+    conn: Connection,
+    *,
+    id: UUID,
+    started: Sequence[int],
+    overdue: Mapping[int, float] | None = None,
+    cause: str | None = None,
+) -> None:
     """End the lease of a process that is known to be dead: its jobs are rescued at once.
 
-    `started` are the jobs that its threads ran; the others it held are innocent.
+    `started` are the jobs that its threads ran: suspects, unless some were `overdue` (their time
+    limit in seconds by id); then those alone are to blame. What it only held is innocent.
     """
-    conn.execute(SQL.expire, {"id": id, "started": list(started)})
+    limits_s = {str(job_id): limit_s for job_id, limit_s in (overdue or {}).items()}
+    conn.execute(
+        SQL.expire,
+        {
+            "id": id,
+            "started": list(started),
+            "overdue": Jsonb(limits_s) if limits_s else None,
+            "cause": cause,
+        },
+    )
 
 
 def resign(conn: Connection, *, id: UUID) -> None:

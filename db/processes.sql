@@ -9,21 +9,22 @@ ON CONFLICT (id) DO UPDATE SET renewed_at = clock_timestamp(), expires_at = excl
 -- name: renew
 -- No row: the lease ran out and the process was rescued from; it must start anew.
 UPDATE worker.processes
-SET renewed_at = clock_timestamp(), queues = %(queues)s,
+SET renewed_at = clock_timestamp(), queues = %(queues)s, stats = %(stats)s,
     expires_at = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(id)s AND expires_at > clock_timestamp()
 RETURNING id
 
 -- name: expire
 UPDATE worker.processes
-SET expires_at = clock_timestamp() - interval '1 second', started = %(started)s::bigint[]
+SET expires_at = clock_timestamp() - interval '1 second', started = %(started)s::bigint[],
+    overdue = %(overdue)s, cause = %(cause)s
 WHERE id = %(id)s
 
 -- name: resign
 DELETE FROM worker.processes WHERE id = %(id)s
 
 -- name: list_live
-SELECT id, role, host, pid, queues, started_at, renewed_at, expires_at
+SELECT id, role, host, pid, queues, stats, started_at, renewed_at, expires_at
 FROM worker.processes WHERE expires_at > clock_timestamp() ORDER BY role, started_at
 
 -- name: list_capacity
