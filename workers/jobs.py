@@ -33,7 +33,12 @@ class Probe:
     crash: bool | None = None
 
 
-Payload = IndexSource | Probe
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Delete what is old: finished jobs, their logs, caches, ticks."""
+
+
+Payload = IndexSource | Probe | Prune
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ KINDS = {kind.name: kind for kind in (
     Kind(IndexSource, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=1800,
          unique_by="source_id", rerun=True),
     Kind(Probe, "default", RetryPlan(10, first_s=1, factor=1, jitter=0), time_limit_s=600),
+    Kind(Prune, "default", RetryPlan(3, first_s=60), time_limit_s=600),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

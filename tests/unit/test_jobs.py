@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from workers import actors, jobs
-from workers.jobs import KINDS, QUEUES, IndexSource, Probe, args_schema, decode, encode
+from workers.jobs import KINDS, QUEUES, IndexSource, Probe, Prune, args_schema, decode, encode
 
 ROOT = Path(jobs.__file__).parent.parent
 SOURCE_ID = UUID("8c3f6a52-6f0e-4f0d-9f3e-0d6a1f1f9a11")
@@ -16,6 +16,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
     assert {name: kind.payload for name, kind in KINDS.items()} == {
         "index_source": IndexSource,
         "probe": Probe,
+        "prune": Prune,
     }
 
 
@@ -43,7 +44,9 @@ def test_every_kind_runs_in_a_queue_that_exists() -> None:
     assert {kind.queue for kind in KINDS.values()} <= QUEUES.keys()
 
 
-@pytest.mark.parametrize("payload", [IndexSource(SOURCE_ID), Probe(sleep_ms=5, crash=False)])
+@pytest.mark.parametrize(
+    "payload", [IndexSource(SOURCE_ID), Probe(sleep_ms=5, crash=False), Prune()]
+)
 def test_a_payload_survives_the_way_through_json(payload: jobs.Payload) -> None:
     assert decode(jobs.kind_of(payload), encode(payload)) == payload
 

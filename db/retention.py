@@ -1,0 +1,57 @@
+"""What is deleted by age, batch by batch; see retention.sql. No function commits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.pool import Connection
+from db.statements import load
+
+SQL = load("retention")
+
+ENDED_DAYS = 7
+DISCARDED_DAYS = 90
+EFFECTS_DAYS = 7
+VECTORS_DAYS = 90
+TICKS_DAYS = 90
+BUCKETS_DAYS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many rows went, and the time of the last; the next batch goes on from there."""
+
+    deleted: int
+    last_at: datetime | None
+
+
+def delete_jobs(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Completed and cancelled jobs, later discarded ones, with their logs."""
+    days = {"ended_days": ENDED_DAYS, "discarded_days": DISCARDED_DAYS}
+    return delete(conn, SQL.delete_jobs, since=since, rows_max=rows_max, **days)
+
+
+def delete_effects(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    return delete(conn, SQL.delete_effects, since=since, rows_max=rows_max, days=EFFECTS_DAYS)
+
+
+def delete_vectors(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Remembered embeddings that nobody asked for in a long time."""
+    return delete(conn, SQL.delete_vectors, since=since, rows_max=rows_max, days=VECTORS_DAYS)
+
+
+def delete_ticks(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Ticks of schedules, but never the last one of each."""
+    return delete(conn, SQL.delete_ticks, since=since, rows_max=rows_max, days=TICKS_DAYS)
+
+
+def delete_buckets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    return delete(conn, SQL.delete_buckets, since=since, rows_max=rows_max, days=BUCKETS_DAYS)
+
+
+def delete(
+    conn: Connection, statement: bytes, *, since: datetime | None, rows_max: int, **days: int
+) -> Batch:
+    conn.execute(SQL.plan_by_index)
+    row = conn.execute(statement, {"since": since, "rows_max": rows_max, **days}).fetchone()
+    assert row is not None
+    return Batch(*row)

@@ -1,0 +1,80 @@
+-- What is forgotten, and when. Each statement deletes one batch, oldest first, from `since` on:
+-- rows that are kept are passed over once a run and not once a batch. What somebody else has
+-- locked is left for the next run.
+
+-- name: plan_by_index
+-- Before any of them in the same transaction: on statistics from a quiet hour the planner would
+-- read and sort the whole table for every batch.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
+
+-- name: delete_jobs
+WITH old AS MATERIALIZED (
+    SELECT j.id, j.finished_at FROM worker.jobs AS j
+    WHERE j.state IN ('completed', 'discarded', 'cancelled')
+      AND j.finished_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND j.finished_at < now() - make_interval(days => %(ended_days)s)
+      AND (j.state <> 'discarded'
+           OR j.finished_at < now() - make_interval(days => %(discarded_days)s))
+      AND NOT j.awaited
+    ORDER BY j.finished_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), logs AS (
+    DELETE FROM worker.job_logs WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+), gone AS (
+    DELETE FROM worker.jobs WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(finished_at) FROM old
+
+-- name: delete_effects
+WITH old AS MATERIALIZED (
+    SELECT e.job_id, e.effect, e.at FROM worker.probe_effects AS e
+    WHERE e.at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND e.at < now() - make_interval(days => %(days)s)
+    ORDER BY e.at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.probe_effects AS e USING old
+    WHERE e.job_id = old.job_id AND e.effect = old.effect
+)
+SELECT count(*), max(at) FROM old
+
+-- name: delete_vectors
+WITH old AS MATERIALIZED (
+    SELECT c.model, c.text_hash, c.used_at FROM worker.embedding_cache AS c
+    WHERE c.used_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND c.used_at < now() - make_interval(days => %(days)s)
+    ORDER BY c.used_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.embedding_cache AS c USING old
+    WHERE c.model = old.model AND c.text_hash = old.text_hash
+)
+SELECT count(*), max(used_at) FROM old
+
+-- name: delete_ticks
+-- Never the last time of the timetable: a scheduler counts from there.
+WITH old AS MATERIALIZED (
+    SELECT t.schedule, t.fire_at FROM worker.schedule_ticks AS t
+    WHERE t.fire_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND t.fire_at < now() - make_interval(days => %(days)s)
+      AND (t.by_hand OR EXISTS (
+          SELECT FROM worker.schedule_ticks AS later
+          WHERE later.schedule = t.schedule AND later.fire_at > t.fire_at AND NOT later.by_hand))
+    ORDER BY t.fire_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.schedule_ticks AS t USING old
+    WHERE t.schedule = old.schedule AND t.fire_at = old.fire_at
+)
+SELECT count(*), max(fire_at) FROM old
+
+-- name: delete_buckets
+-- A bucket is as good as none once it is full. There are few, and an index on filled_at would
+-- cost every dispatch more than reading them costs here.
+WITH old AS MATERIALIZED (
+    SELECT b.lane, b.filled_at FROM worker.buckets AS b
+    WHERE b.filled_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND b.filled_at < now() - make_interval(days => %(days)s)
+    ORDER BY b.filled_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.buckets AS b USING old WHERE b.lane = old.lane
+)
+SELECT count(*), max(filled_at) FROM old

@@ -1,0 +1,25 @@
+"""What is enqueued when: one row a schedule. Times are UTC.
+
+`cron` has five fields (minute, hour, day, month, weekday by name) or reads "every 30 s"; the
+jobs of one schedule are spread over `jitter_s`. With a `unique_key` the kind has one unfinished
+job at most, so that slow work does not pile up.
+"""
+
+from dataclasses import dataclass
+
+from workers.jobs import Payload, Prune
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    name: str
+    payload: Payload
+    cron: str
+    unique_key: str | None = None
+    jitter_s: float = 0.0
+
+
+TIMETABLE = (
+    # Away from the full hour, when everybody else's work begins.
+    Schedule("prune", Prune(), cron="7 * * * *", unique_key="prune"),
+)
