@@ -33,6 +33,10 @@ class Config:
     supabase_url: str | None
     supabase_anon_key: str | None
     jwt_secret: str | None
+    log_format: str | None
+    dashboard_host: str
+    dashboard_port: int
+    otel_exporter_otlp_endpoint: str | None
 
     @property
     def auth(self) -> AuthSettings:
@@ -63,6 +67,10 @@ def read(env: Mapping[str, str]) -> Config:
         supabase_url=url(env, either(env, "SUPABASE_URL"), ("https", "http")),
         supabase_anon_key=env.get(either(env, "SUPABASE_ANON_KEY")),
         jwt_secret=jwt_secret(env),
+        log_format=log_format(env),
+        dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
+        dashboard_port=port(env, "DASHBOARD_PORT", default=8800),
+        otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
     )
 
 
@@ -88,6 +96,21 @@ def jwt_secret(env: Mapping[str, str]) -> str | None:
     return secret
 
 
+def log_format(env: Mapping[str, str]) -> str | None:
+    value = env.get("LOG_FORMAT")
+    if value not in (None, "json", "text"):
+        raise ConfigError(f"LOG_FORMAT is json or text, not {value}")
+    return value
+
+
+def port(env: Mapping[str, str], name: str, *, default: int) -> int:
+    """0 lets the system choose one."""
+    value = env.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and int(value) < 65_536):
+        raise ConfigError(f"{name} must be a number from 0 to 65535, for example {default}")
+    return int(value)
+
+
 def embedding_model(env: Mapping[str, str], key: str | None) -> str:
     model = env.get("EMBEDDING_MODEL") or ("text-embedding-ada-002" if key else LOCAL)
     if model != LOCAL and not key:
@@ -111,6 +134,7 @@ EXAMPLES = {
     "DATABASE_DIRECT_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "REDIS_URL": "redis://localhost:6379/0",
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
     "SUPABASE_URL": "https://your-project.supabase.co",
     "VITE_SUPABASE_URL": "https://your-project.supabase.co",
 }

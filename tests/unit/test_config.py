@@ -42,6 +42,10 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("SUPABASE_URL", "your-project"),
         ("VITE_SUPABASE_URL", "your-project"),
         ("JWT_SECRET", "short"),
+        ("LOG_FORMAT", "xml"),
+        ("DASHBOARD_PORT", "http"),
+        ("DASHBOARD_PORT", "65536"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
     ],
 )
 def test_a_bad_variable_is_named(name: str, value: str) -> None:
