@@ -1,6 +1,6 @@
 """The connections of one attempt of one job: what it writes stands only while it holds the job."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,31 @@ class LeaseLost(Exception):
     """Another process holds the job now: nothing of this attempt may be stored."""
 
 
+class Cancelled(Exception):
+    """Somebody asked this job to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Reading is free; each writing transaction first locks the job's row for this attempt."""
+    """Reading is free; each writing transaction first locks the job's row for this attempt.
+
+    Each of its methods raises Cancelled once the job was asked to stop.
+    """
 
     pool: Pool
     job_id: int
     attempt: int
+    is_cancelled: Callable[[], bool] = lambda: False
+
+    def check(self) -> None:
+        """For a long step without a transaction: call it now and then."""
+        if self.is_cancelled():
+            raise Cancelled(f"job {self.job_id}, attempt {self.attempt}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that stores nothing."""
+        self.check()
         with self.pool.connection() as conn:
             conn.read_only = True
             try:
@@ -37,6 +51,7 @@ class Fence:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at its end. Raises LeaseLost, and then stores nothing."""
+        self.check()
         with self.pool.connection() as conn:
             if not jobs.hold(conn, job_id=self.job_id, attempt=self.attempt):
                 raise LeaseLost(f"job {self.job_id}, attempt {self.attempt}")
@@ -44,6 +59,7 @@ class Fence:
 
     def report(self, progress: dict[str, Any]) -> None:
         """Show `progress` on the job's row; silently nothing when the lease is lost."""
+        self.check()
         with self.pool.connection() as conn:
             jobs.report_progress(
                 conn, job_id=self.job_id, attempt=self.attempt, progress=Jsonb(progress)

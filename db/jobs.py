@@ -1,6 +1,6 @@
 """Statements about jobs; see jobs.sql. No function commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,11 +40,13 @@ class Claimed:
     args: dict[str, Any]
     attempt: int
     max_attempts: int
+    waited: dict[str, int] | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How an attempt ended. `error` is {attempt, error, trace}; the database adds `at`."""
+    """How an attempt ended. `error` is {attempt, error, trace}; the database adds times."""
 
     job_id: int
     attempt: int
@@ -52,6 +54,7 @@ class Finish:
     delay_s: float = 0.0
     error: dict[str, Any] | None = None
     spared: bool = False
+    result: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,17 @@ class Job:
     state: str
     args: dict[str, Any]
     unique_key: str | None
+    limit_key: str | None
     run_at: datetime
     attempt: int
     max_attempts: int
+    blocked: bool
     progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    waited: dict[str, int] | None
     errors: list[dict[str, Any]]
     worker_id: UUID | None
+    cancel_requested_at: datetime | None
     created_at: datetime
     dispatched_at: datetime | None
     started_at: datetime | None
@@ -106,6 +114,41 @@ def enqueue(
     return int(row[0])
 
 
+def enqueue_many(
+    conn: Connection,
+    kind: str,
+    args: Sequence[dict[str, Any]],
+    *,
+    tenant: UUID | None = None,
+    run_at: datetime | None = None,
+    priority: int = 0,
+) -> list[int]:
+    """Insert jobs of one kind in one statement; their ids, in order."""
+    row = conn.execute(
+        SQL.enqueue_many,
+        {
+            "kind": kind,
+            "args": [Jsonb(values) for values in args],
+            "tenant": tenant,
+            "run_at": run_at,
+            "priority": priority,
+        },
+    ).fetchone()
+    assert row is not None
+    return list(row[0])
+
+
+def copy_jobs(conn: Connection, rows: Iterable[Sequence[Any]]) -> int:
+    """Insert rows of (kind, queue, tenant, priority, state, args as JSON text, limit_key, run_at,
+    max_attempts) by COPY; how many there were. Checks nothing: the caller did.
+    """
+    with conn.cursor() as cursor:
+        with cursor.copy(SQL.copy_jobs) as copy:
+            for row in rows:
+                copy.write_row(row)
+        return cursor.rowcount
+
+
 def list_kinds(conn: Connection) -> list[dict[str, Any]]:
     return conn.cursor(row_factory=dict_row).execute(SQL.list_kinds).fetchall()
 
@@ -119,22 +162,14 @@ def next_due_s(conn: Connection) -> float | None:
     return None if row is None else row[0]
 
 
-def count_in_flight(conn: Connection) -> dict[str, int]:
-    return dict(conn.execute(SQL.count_in_flight).fetchall())
-
-
-def dispatch_jobs(conn: Connection, *, queue: str, room: int, epoch: UUID) -> list[Ticket]:
-    """Mark up to `room` jobs as dispatched; in the order in which they should run."""
-    rows = conn.execute(
-        SQL.dispatch_jobs, {"queue": queue, "room": room, "epoch": epoch}
-    ).fetchall()
-    rows.sort(key=lambda row: (row[2], row[3], row[0]))
-    return [Ticket(row[0], row[1], row[4]) for row in rows]
+def plan_by_key(conn: Connection) -> None:
+    """For this transaction: let batched statements probe the primary key row by row."""
+    conn.execute(SQL.plan_by_key)
 
 
 def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:
     """Take the jobs of these tickets, in the tickets' order; those not to be had are left out."""
-    conn.execute(SQL.plan_by_key)
+    plan_by_key(conn)
     cursor = conn.cursor(row_factory=class_row(Claimed)).execute(
         SQL.claim_jobs,
         {
@@ -149,7 +184,7 @@ def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) 
 
 def finish_jobs(conn: Connection, finishes: Sequence[Finish]) -> dict[int, str]:
     """Store how attempts ended; the new state by job id. A lost attempt is left out."""
-    conn.execute(SQL.plan_by_key)
+    plan_by_key(conn)
     rows = conn.execute(
         SQL.finish_jobs,
         {
@@ -159,10 +194,28 @@ def finish_jobs(conn: Connection, finishes: Sequence[Finish]) -> dict[int, str]:
             "delays_s": [f.delay_s for f in finishes],
             "errors": [None if f.error is None else Jsonb(f.error) for f in finishes],
             "spared": [f.spared for f in finishes],
+            "results": [None if f.result is None else Jsonb(f.result) for f in finishes],
             "errors_kept": ERRORS_KEPT,
         },
     ).fetchall()
     return dict(rows)
+
+
+def cancel_jobs(conn: Connection, ids: Sequence[int], *, reason: str) -> dict[int, str]:
+    """Cancel unfinished jobs; the state each is in by then, by id.
+
+    `running` means that it was asked to stop. Finished and unknown ones are left out.
+    """
+    plan_by_key(conn)
+    return dict(conn.execute(SQL.cancel_jobs, {"ids": list(ids), "reason": reason}).fetchall())
+
+
+def list_cancel_requests(
+    conn: Connection, *, worker_id: UUID, queues: Sequence[str]
+) -> frozenset[tuple[int, int]]:
+    """(id, attempt) of the jobs that this process runs and was asked to stop."""
+    arguments = {"worker_id": worker_id, "queues": list(queues)}
+    return frozenset(conn.execute(SQL.list_cancel_requests, arguments).fetchall())
 
 
 def hold(conn: Connection, *, job_id: int, attempt: int) -> bool:
@@ -195,7 +248,7 @@ def list_stale_dispatches(
 
 def recall_jobs(conn: Connection, tickets: Sequence[Ticket]) -> int:
     """Make dispatched jobs available again; how many there were."""
-    conn.execute(SQL.plan_by_key)
+    plan_by_key(conn)
     return conn.execute(
         SQL.recall_jobs,
         {"ids": [t.job_id for t in tickets], "seqs": [t.seq for t in tickets]},

@@ -11,40 +11,31 @@ SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin'
 SELECT worker.enqueue(%(kind)s, %(args)s, %(tenant)s, %(unique_key)s,
                       coalesce(%(run_at)s, now()), %(priority)s, %(on_conflict)s)
 
+-- name: enqueue_many
+SELECT worker.enqueue_many(%(kind)s, %(args)s::jsonb[], %(tenant)s, coalesce(%(run_at)s, now()),
+                           %(priority)s)
+
+-- name: copy_jobs
+-- For kinds that have neither a unique key nor a tenant to be found.
+COPY worker.jobs (kind, queue, tenant, priority, state, args, limit_key, run_at, max_attempts)
+FROM STDIN
+
 -- name: list_kinds
-SELECT kind, queue, args, max_attempts, unique_by, rerun FROM worker.kinds ORDER BY kind
+SELECT kind, queue, args, max_attempts, unique_by, rerun, limit_by, cap, rate_per_s, burst
+FROM worker.kinds ORDER BY kind
 
 -- name: promote_due
 -- Scheduled and retryable rows whose time has come, oldest first.
 UPDATE worker.jobs SET state = 'available'
 WHERE id IN (
     SELECT id FROM worker.jobs
-    WHERE state IN ('scheduled', 'retryable') AND run_at <= now()
+    WHERE state IN ('scheduled', 'retryable') AND NOT blocked AND run_at <= now()
     ORDER BY run_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED)
 
 -- name: next_due_s
 -- Seconds until the next scheduled or retryable row is due; null without one.
 SELECT extract(epoch FROM min(run_at) - clock_timestamp())::float8 FROM worker.jobs
-WHERE state IN ('scheduled', 'retryable')
-
--- name: count_in_flight
-SELECT queue, count(*) AS jobs FROM worker.jobs
-WHERE state IN ('dispatched', 'running') GROUP BY queue
-
--- name: dispatch_jobs
--- One dispatcher at a time per queue, so that two never overfill its runway.
-WITH turn AS MATERIALIZED (
-    SELECT pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(%(queue)s)) AS mine
-), chosen AS MATERIALIZED (
-    SELECT id FROM worker.jobs
-    WHERE queue = %(queue)s AND state = 'available' AND (SELECT mine FROM turn)
-    ORDER BY priority, run_at, id LIMIT %(room)s FOR UPDATE SKIP LOCKED
-)
-UPDATE worker.jobs AS j
-SET state = 'dispatched', dispatch_seq = j.dispatch_seq + 1, dispatch_epoch = %(epoch)s,
-    dispatched_at = clock_timestamp()
-FROM chosen WHERE j.id = chosen.id
-RETURNING j.id, j.dispatch_seq, j.priority, j.run_at, j.suspicion >= 2 AS alone
+WHERE state IN ('scheduled', 'retryable') AND NOT blocked
 
 -- name: claim_jobs
 -- Only the dispatch we were sent for; a stale or repeated message claims nothing.
@@ -60,41 +51,81 @@ UPDATE worker.jobs AS j
 SET state = 'running', attempt = j.attempt + 1, worker_id = %(worker_id)s,
     started_at = clock_timestamp(), progress = NULL
 FROM wanted WHERE j.id = wanted.id
-RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts
+RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts, j.waited,
+          j.traceparent
 
 -- name: finish_jobs
 -- Fenced: a finish whose attempt is no longer the running one matches nothing. A job that was
--- asked to run again while it ran goes back to available, whatever its outcome. `spared`
--- outcomes (hand-back, snooze) burn no attempt, so max_attempts grows instead.
-WITH done AS MATERIALIZED (
-    SELECT found.id, u.state, u.delay_s, u.error, u.spared
+-- asked to run again while it ran goes back to available, whatever its outcome; one that was
+-- asked to stop and did not complete is cancelled. `spared` outcomes (hand-back, snooze) burn
+-- no attempt, so max_attempts grows instead.
+WITH ended AS MATERIALIZED (
+    SELECT found.id, u.delay_s, u.error, u.spared, u.result, found.again,
+           CASE WHEN found.again THEN 'available'
+                WHEN found.cancelled AND u.state NOT IN ('completed', 'discarded')
+                    THEN 'cancelled'
+                ELSE u.state END AS state
     FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(states)s::text[],
-                %(delays_s)s::float8[], %(errors)s::jsonb[], %(spared)s::bool[])
-        AS u(id, attempt, state, delay_s, error, spared)
+                %(delays_s)s::float8[], %(errors)s::jsonb[], %(spared)s::bool[],
+                %(results)s::jsonb[])
+        AS u(id, attempt, state, delay_s, error, spared, result)
     CROSS JOIN LATERAL (
-        SELECT j.id FROM worker.jobs AS j
+        SELECT j.id, j.cancel_requested_at IS NOT NULL AS cancelled,
+               j.rerun AND (NOT u.spared OR j.cancel_requested_at IS NOT NULL) AS again
+        FROM worker.jobs AS j
         WHERE j.id = u.id AND j.attempt = u.attempt AND (j.state = 'running') IS TRUE
         FOR UPDATE) AS found
 )
 UPDATE worker.jobs AS j
-SET state = CASE WHEN j.rerun AND NOT done.spared THEN 'available' ELSE done.state END,
-    rerun = j.rerun AND done.spared,
+SET state = ended.state,
+    rerun = j.rerun AND NOT ended.again,
+    cancel_requested_at = CASE WHEN ended.state IN ('completed', 'discarded', 'cancelled')
+                               THEN j.cancel_requested_at END,
     max_attempts = CASE
-        WHEN done.spared THEN j.max_attempts + 1
-        WHEN j.rerun THEN j.attempt
+        WHEN ended.again THEN j.attempt
             + (SELECT k.max_attempts FROM worker.kinds AS k WHERE k.kind = j.kind)
+        WHEN ended.spared THEN j.max_attempts + 1
         ELSE j.max_attempts END,
-    run_at = CASE WHEN done.state IN ('available', 'retryable') OR j.rerun
-                  THEN clock_timestamp() + make_interval(secs => done.delay_s) ELSE j.run_at END,
-    finished_at = CASE WHEN done.state IN ('completed', 'discarded', 'cancelled') AND NOT j.rerun
+    run_at = CASE WHEN ended.state IN ('available', 'retryable', 'scheduled')
+                  THEN clock_timestamp() + make_interval(secs => ended.delay_s)
+                  ELSE j.run_at END,
+    finished_at = CASE WHEN ended.state IN ('completed', 'discarded', 'cancelled')
                        THEN clock_timestamp() END,
-    suspicion = CASE WHEN done.spared THEN j.suspicion ELSE 0 END,
-    errors = CASE WHEN done.error IS NULL THEN j.errors
+    suspicion = CASE WHEN ended.spared THEN j.suspicion ELSE 0 END,
+    result = ended.result,
+    errors = CASE WHEN ended.error IS NULL THEN j.errors
                   ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
                              THEN j.errors - 0 ELSE j.errors END)
-                       || (done.error || jsonb_build_object('at', clock_timestamp())) END
-FROM done WHERE j.id = done.id
+                       || (ended.error || jsonb_build_object(
+                           'at', clock_timestamp(), 'started_at', j.started_at,
+                           'worker_id', j.worker_id)) END
+FROM ended WHERE j.id = ended.id
 RETURNING j.id, j.state
+
+-- name: cancel_jobs
+-- At once where it waits; a request where it runs, which its finish may beat.
+WITH wanted AS MATERIALIZED (
+    SELECT j.id FROM worker.jobs AS j
+    WHERE j.id = ANY(%(ids)s::bigint[])
+      AND (j.state IN ('scheduled', 'available', 'dispatched', 'retryable', 'running')) IS TRUE
+    ORDER BY j.id FOR UPDATE
+)
+UPDATE worker.jobs AS j
+SET state = CASE j.state WHEN 'running' THEN 'running' ELSE 'cancelled' END,
+    finished_at = CASE j.state WHEN 'running' THEN NULL ELSE clock_timestamp() END,
+    cancel_requested_at = coalesce(j.cancel_requested_at, clock_timestamp()),
+    rerun = false,
+    errors = CASE WHEN j.cancel_requested_at IS NOT NULL THEN j.errors
+                  ELSE j.errors || jsonb_build_object(
+                      'attempt', j.attempt, 'at', clock_timestamp(),
+                      'error', %(reason)s::text, 'trace', NULL) END
+FROM wanted WHERE j.id = wanted.id
+RETURNING j.id, j.state
+
+-- name: list_cancel_requests
+SELECT id, attempt FROM worker.jobs
+WHERE queue = ANY(%(queues)s::text[]) AND worker_id = %(worker_id)s AND state = 'running'
+  AND cancel_requested_at IS NOT NULL
 
 -- name: hold
 -- Every writing transaction of a job begins here: no row means the lease was lost.
@@ -196,14 +227,16 @@ UPDATE worker.runway SET epoch = gen_random_uuid() WHERE epoch = %(lost)s
 UPDATE worker.runway SET idle = %(idle)s WHERE idle IS DISTINCT FROM %(idle)s
 
 -- name: get_job
-SELECT id, kind, queue, tenant, priority, state, args, unique_key, run_at, attempt, max_attempts,
-       progress, errors, worker_id, created_at, dispatched_at, started_at, finished_at
+SELECT id, kind, queue, tenant, priority, state, args, unique_key, limit_key, run_at, attempt,
+       max_attempts, blocked, progress, result, waited, errors, worker_id, cancel_requested_at,
+       created_at, dispatched_at, started_at, finished_at
 FROM worker.jobs WHERE id = %(job_id)s
 
 -- name: list_jobs
 -- Newest first; a null filter matches all.
-SELECT id, kind, queue, tenant, priority, state, args, unique_key, run_at, attempt, max_attempts,
-       progress, errors, worker_id, created_at, dispatched_at, started_at, finished_at
+SELECT id, kind, queue, tenant, priority, state, args, unique_key, limit_key, run_at, attempt,
+       max_attempts, blocked, progress, result, waited, errors, worker_id, cancel_requested_at,
+       created_at, dispatched_at, started_at, finished_at
 FROM worker.jobs
 WHERE (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(kind)s::text IS NULL OR kind = %(kind)s)
@@ -214,11 +247,13 @@ ORDER BY id DESC LIMIT %(rows_max)s
 -- A finished job runs again with its whole plan of attempts; a waiting one runs now. Skipped
 -- when an unfinished twin holds its unique key.
 UPDATE worker.jobs AS j
-SET state = 'available', run_at = now(), finished_at = NULL, suspicion = 0,
+SET state = 'available', blocked = false, run_at = now(), finished_at = NULL, suspicion = 0,
+    cancel_requested_at = NULL, result = NULL,
     max_attempts = greatest(j.max_attempts, j.attempt + k.max_attempts)
 FROM worker.kinds AS k
 WHERE k.kind = j.kind AND j.id = ANY(%(ids)s::bigint[])
   AND j.state IN ('discarded', 'cancelled', 'completed', 'retryable', 'scheduled')
+  AND (NOT j.blocked OR j.state = 'cancelled')
   AND NOT EXISTS (
       SELECT FROM worker.jobs AS twin
       WHERE twin.kind = j.kind AND twin.unique_key = j.unique_key AND twin.id <> j.id

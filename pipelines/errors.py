@@ -15,3 +15,11 @@ class Transient(JobError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Snooze(Exception):
+    """Not now, and no failure either: the job comes again after the wait, with every attempt."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(f"again in {delay_s:.1f} s")
+        self.delay_s = delay_s

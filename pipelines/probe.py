@@ -20,8 +20,8 @@ def run(
         raise Permanent(f"a probe takes 0 to {DURATION_MS_MAX} ms, not {sleep_ms} and {cpu_ms}")
     if crash:
         os.kill(os.getpid(), signal.SIGKILL)
-    sleep(sleep_ms / 1000)
-    burn(cpu_ms / 1000)
+    sleep(db, sleep_ms / 1000)
+    burn(db, cpu_ms / 1000)
     if fails:
         raise Transient("the probe was asked to fail")
     if effect is not None:
@@ -29,14 +29,16 @@ def run(
             jobs.append_effect(conn, effect=effect, job_id=db.job_id, attempt=db.attempt)
 
 
-def sleep(duration_s: float) -> None:
-    """Sleep in steps, so that a time limit can end it."""
+def sleep(db: Fence, duration_s: float) -> None:
+    """Sleep in steps, so that a time limit or a cancellation can end it."""
     until = time.monotonic() + duration_s
     while (left_s := until - time.monotonic()) > 0:
+        db.check()
         time.sleep(min(STEP_S, left_s))
 
 
-def burn(duration_s: float) -> None:
+def burn(db: Fence, duration_s: float) -> None:
     until = time.thread_time() + duration_s
     while time.thread_time() < until:
+        db.check()
         sum(range(1000))

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from db import demo, jobs, processes
+from db import demo, jobs
 from db.fence import Fence
 from db.jobs import Finish
 from db.pool import Connection, open_pool
@@ -21,6 +21,7 @@ from pipelines.index_source import Desk, run
 from pipelines.knowledge.report import Report
 from pipelines.knowledge.sandbox import Parser
 from pipelines.readers.tools import ReadingTools
+from tests.queueing import dispatch, start_worker
 from workers.jobs import KINDS
 from workers.outcome import decide
 
@@ -61,14 +62,9 @@ class Indexing:
     @contextmanager
     def attempt(self) -> Iterator[Fence]:
         """Dispatch, claim, and at the end finish as the outcome table says."""
-        worker_id = uuid4()
-        processes.register(
-            self.conn, id=worker_id, role="worker", host="here", pid=1, queues={"knowledge": {}}
-        )
+        worker_id = start_worker(self.conn, "knowledge")
         with self.conn.transaction():
-            tickets = jobs.dispatch_jobs(
-                self.conn, queue="knowledge", room=1, epoch=jobs.read_epoch(self.conn)
-            )
+            tickets = dispatch(self.conn, queue="knowledge", room=1)
             (claimed,) = jobs.claim_jobs(self.conn, tickets, worker_id=worker_id)
         error: BaseException | None = None
         with open_pool(self.url, size_max=4) as pool:

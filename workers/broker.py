@@ -23,7 +23,7 @@ from db.jobs import Claimed, Finish, Ticket
 from db.pool import Pool
 from workers.jobs import KINDS
 from workers.ledger import Ledger
-from workers.outcome import decide, hand_back
+from workers.outcome import decide, hand_back, snooze
 from workers.runway import Runway, RunwayDown
 from workers.witness import Witness
 
@@ -35,7 +35,12 @@ RETRY_S = 0.5
 
 log = logging.getLogger(__name__)
 
-Run = Callable[[Claimed], None]
+# Jobs claimed ahead that have not begun for so long are given back for others to run.
+STRANDED_AFTER_S = 3.0
+# A kind that this version does not know waits for a worker that does.
+UNKNOWN_KIND_S = 1.0
+
+Run = Callable[[Claimed], dict[str, Any] | None]
 
 
 class Load:
@@ -46,25 +51,42 @@ class Load:
         self.ahead = ahead
         self.job_ms: float | None = None
         self._held: dict[int, Claimed] = {}
+        self._moved_at = 0.0
         self._changed = threading.Condition()
 
     def took(self, claimed: Sequence[Claimed]) -> None:
         with self._changed:
             self._held.update((job.id, job) for job in claimed)
+            self._moved_at = time.monotonic()
 
     def ended(self, job: Claimed, *, ms: float | None = None) -> None:
         with self._changed:
             self._held.pop(job.id, None)
+            self._moved_at = time.monotonic()
             if ms is not None:
                 self.job_ms = ms if self.job_ms is None else 0.9 * self.job_ms + 0.1 * ms
             self._changed.notify()
 
+    def is_stuck(self, now: float) -> bool:
+        """Whether all threads have long been busy while more lies claimed."""
+        with self._changed:
+            return len(self._held) > self.threads and now - self._moved_at > STRANDED_AFTER_S
+
+    def turned_slow(self) -> None:
+        """What runs now is long, whatever ran before: claim nothing ahead of it."""
+        with self._changed:
+            self.job_ms = max(self.job_ms or 0.0, STRANDED_AFTER_S * 1000)
+
     def room(self, timeout_s: float) -> int:
-        """How many more jobs to claim; waits until half the window is free, or the time is up."""
+        """How many more jobs to claim; 0 when the time is up before the window has room.
+
+        Short jobs are claimed by the half window, long ones as threads become free.
+        """
         with self._changed:
             window = window_jobs(self.threads, self.job_ms) if self.ahead else self.threads
-            self._changed.wait_for(lambda: len(self._held) <= window // 2, timeout_s)
-            return max(0, window - len(self._held)) if len(self._held) <= window // 2 else 0
+            low = window // 2 if window >= 2 * self.threads else window - 1
+            self._changed.wait_for(lambda: len(self._held) <= low, timeout_s)
+            return window - len(self._held) if len(self._held) <= low else 0
 
     def held(self) -> list[Claimed]:
         with self._changed:
@@ -72,9 +94,12 @@ class Load:
 
 
 def window_jobs(threads: int, job_ms: float | None) -> int:
-    """How many jobs a process holds at a time, running and claimed ahead."""
-    if job_ms is None:
-        return 2 * threads
+    """How many jobs a process holds at a time, running and claimed ahead.
+
+    Long jobs, and those not measured yet, are not claimed ahead: another process may be free.
+    """
+    if job_ms is None or job_ms >= AHEAD_MS:
+        return threads
     return int(max(2 * threads, min(AHEAD_MAX, threads * AHEAD_MS / max(job_ms, 0.01))))
 
 
@@ -98,7 +123,8 @@ class RunwayBroker(dramatiq.Broker):
         load: Load,
         witness: Witness,
     ) -> None:
-        super().__init__(middleware=[TimeLimit(), Outcomes(ledger, load, witness)])
+        outcomes = Outcomes(ledger, load, witness)
+        super().__init__(middleware=[TimeLimit(), outcomes])
         self.queue = queue
         self.tickets = tickets
         self.runway = runway
@@ -111,7 +137,7 @@ class RunwayBroker(dramatiq.Broker):
             if kind.queue == queue:
                 limit_ms = kind.time_limit_s * 1000
                 dramatiq.Actor(
-                    run,
+                    outcomes.keeping(run),
                     broker=self,
                     actor_name=kind.name,
                     queue_name=queue,
@@ -130,6 +156,11 @@ class RunwayBroker(dramatiq.Broker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> Consumer:
         return RunwayConsumer(self)
+
+    def give_back(self, job: Claimed) -> None:
+        """A job that was claimed ahead and never started."""
+        self.load.ended(job)
+        self.ledger.put(hand_back(job))
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
         raise TypeError("jobs are rows: enqueue with workers.jobs.enqueue or worker.enqueue()")
@@ -182,8 +213,13 @@ class RunwayConsumer(Consumer):
             log.warning("cannot claim: %s", str(error).strip().split("\n")[0])
             time.sleep(RETRY_S)
             return []
-        broker.load.took(claimed)
-        return claimed
+        known = [job for job in claimed if job.kind in KINDS]
+        broker.load.took(known)
+        for job in claimed:
+            if job.kind not in KINDS:
+                log.warning("job %d: this version does not know kind %s", job.id, job.kind)
+                broker.ledger.put(snooze(job, UNKNOWN_KIND_S))
+        return known
 
     def ack(self, message: MessageProxy) -> None:
         """Nothing to do: the ledger stores the outcome, and Redis forgot the ticket."""
@@ -194,13 +230,9 @@ class RunwayConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back what was claimed ahead and never started."""
         for message in messages:
-            self._give_back(message.args[0])
+            self._broker.give_back(message.args[0])
         while self._ready:
-            self._give_back(self._ready.popleft())
-
-    def _give_back(self, job: Claimed) -> None:
-        self._broker.load.ended(job)
-        self._broker.ledger.put(hand_back(job))
+            self._broker.give_back(self._ready.popleft())
 
 
 class Outcomes(Middleware):
@@ -212,8 +244,17 @@ class Outcomes(Middleware):
         self._witness = witness
         self._began = threading.local()
 
+    def keeping(self, run: Run) -> Callable[[Claimed], None]:
+        """`run` as an actor: its result is kept for the row, and is no concern of dramatiq's."""
+
+        def actor(job: Claimed) -> None:
+            self._began.result = run(job)
+
+        return actor
+
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self._began.at = time.monotonic()
+        self._began.result = None
         self._began.slot = self._witness.began(message.args[0].id)
 
     def after_process_message(
@@ -228,7 +269,8 @@ class Outcomes(Middleware):
         self._witness.ended(self._began.slot)
         self._load.ended(job, ms=(time.monotonic() - self._began.at) * 1000)
         luck = random.random()  # noqa: S311 - spreads retries, guards nothing
-        finish = decide(job, exception, plan=KINDS[job.kind].retry, luck=luck)
+        plan = KINDS[job.kind].retry
+        finish = decide(job, exception, plan=plan, luck=luck, result=self._began.result)
         if exception is not None:
             tell(job, finish, exception)
         if finish is not None:

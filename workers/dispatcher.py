@@ -1,28 +1,36 @@
 """Moves jobs from the backlog in Postgres to the runway in Redis, as late as possible.
 
-Each turn: promote what is due, fill each queue's runway up to what its live workers can soon
-take, and every few seconds rescue what dead processes held. Any number may run at once.
+Each turn: promote what is due, deal each queue's free room on the runway to its lanes, and every
+few seconds rescue what dead processes held. Any number may run at once: a queue is dealt by
+whoever holds its lock in that moment.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg
 
-from db import jobs, processes
+from db import jobs, lanes, processes
 from db.jobs import Ticket
+from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
-from workers.broker import window_jobs
+from workers import dealing
+from workers.broker import AHEAD_MS, window_jobs
+from workers.dealing import Shares
 from workers.jobs import QUEUES
 from workers.runway import EpochLost, Runway, RunwayDown
 
-# The runway holds about this much work per queue; the rest can still be re-ordered.
-RUNWAY_JOBS_MAX = 2000
+RUNWAY_JOBS_MAX = 1000
 ROWS_MAX = 1000
+# Lanes looked at in one turn; with more, the next turn goes on behind the last one.
+LANES_MAX = 1000
+# A lane that has fewer jobs than it was dealt leaves room to deal again.
+DEALS_MAX = 8
 BUSY_SLEEP_S = 0.005
 BUSY_SLEEP_S_MAX = 0.2
 IDLE_POLL_S = 0.4
@@ -35,23 +43,49 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn did: jobs moved, and whether more wait for room on a full runway."""
+    """What one turn did: jobs moved, and in how many seconds to look again for what could not
+    be, for want of room or because of a limit; None when nothing is held back.
+    """
 
     moved: int
-    crowded: bool
+    held_s: float | None
+
+
+@dataclass
+class Hand:
+    """One queue between turns."""
+
+    shares: Shares = field(default_factory=Shares)
+    after: Lane | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What operators and kinds hold back."""
+
+    limits: Mapping[str, Limit]
+    weights: Mapping[UUID, float]
+    paused: frozenset[tuple[str, str]]
+
+    def lets(self, lane: Lane) -> bool:
+        return ("kind", lane.kind) not in self.paused and (
+            "tenant",
+            str(lane.tenant),
+        ) not in self.paused
 
 
 class Dispatcher:
-    """`may_run` is false while this process' own lease is not held."""
+    """Takes turns on one connection."""
 
     def __init__(self, conn: Connection, runway: Runway, *, wait: Callable[[float], None]) -> None:
         self._conn = conn
         self._runway = runway
         self._wait = wait
         self._rescued_at = 0.0
+        self._hands = {queue: Hand() for queue in QUEUES}
 
     def run(self, stopped: threading.Event) -> None:
-        """Take turns until stopped. Raises OperationalError when Postgres goes away."""
+        """Take turns until stopped. Raises psycopg.Error when Postgres goes away."""
         sleep_s = BUSY_SLEEP_S
         while not stopped.is_set():
             try:
@@ -62,10 +96,10 @@ class Dispatcher:
                 continue
             if turn.moved:
                 sleep_s = BUSY_SLEEP_S
-            elif turn.crowded:
-                sleep_s = min(BUSY_SLEEP_S_MAX, sleep_s * 1.5)
+            elif turn.held_s is not None and sleep_s < turn.held_s:
+                sleep_s *= 1.5
             else:
-                self._idle()
+                self._idle(turn.held_s or IDLE_POLL_S)
                 continue
             stopped.wait(sleep_s)
 
@@ -79,27 +113,121 @@ class Dispatcher:
         with self._conn.transaction():
             promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
             capacity = processes.list_capacity(self._conn)
-            in_flight = jobs.count_in_flight(self._conn)
-        moved, crowded = promoted, False
-        for queue, (threads, job_ms) in capacity.items():
-            room = min(ROWS_MAX, runway_jobs(threads, job_ms) - in_flight.get(queue, 0))
-            if room <= 0:
-                crowded = True
-                continue
-            moved += self._dispatch(queue, room, epoch)
-        return Turn(moved, crowded)
+            mine = lanes.take_queues(self._conn, list(capacity.keys() & self._hands.keys()))
+            dealt, held_s = self._deal_all(mine, capacity, epoch)
+        self._push_all(dealt, epoch)
+        return Turn(promoted + sum(map(len, dealt.values())), held_s)
 
-    def _dispatch(self, queue: str, room: int, epoch: UUID) -> int:
-        with self._conn.transaction():
-            tickets = jobs.dispatch_jobs(self._conn, queue=queue, room=room, epoch=epoch)
-        if tickets:
-            try:
-                self._runway.push(queue, tickets, epoch=epoch)
-            except (RunwayDown, EpochLost) as error:
-                self._recall(tickets)
-                if isinstance(error, RunwayDown):
-                    raise
-        return len(tickets)
+    def _deal_all(
+        self, queues: Sequence[str], capacity: Mapping[str, tuple[int, float | None]], epoch: UUID
+    ) -> tuple[dict[str, list[Dispatched]], float | None]:
+        """What was dispatched of each queue, in order; and when to look for more."""
+        if not queues:
+            return {}, None
+        in_flight = lanes.count_in_flight(self._conn)
+        rules = self._read_rules()
+        dealt: dict[str, list[Dispatched]] = {}
+        waits_s: list[float] = []
+        for queue in queues:
+            if ("queue", queue) in rules.paused:
+                continue
+            by_lane = {lane: number for q, lane, number in in_flight if q == queue}
+            room = runway_jobs(*capacity[queue]) - sum(by_lane.values())
+            if room <= 0:
+                waits_s.append(BUSY_SLEEP_S_MAX)
+                continue
+            dispatched, held_s = self._deal(queue, min(room, ROWS_MAX), by_lane, rules, epoch)
+            waits_s += [] if held_s is None else [held_s]
+            if dispatched:
+                dealt[queue] = dispatched
+        return dealt, min(waits_s, default=None)
+
+    def _read_rules(self) -> Rules:
+        return Rules(
+            lanes.list_limits(self._conn),
+            lanes.list_weights(self._conn),
+            frozenset((pause.scope, pause.name) for pause in lanes.list_pauses(self._conn)),
+        )
+
+    def _deal(
+        self, queue: str, room: int, in_flight: Mapping[str, int], rules: Rules, epoch: UUID
+    ) -> tuple[list[Dispatched], float | None]:
+        """The jobs dispatched, in order; and when a limit lets go that holds others back."""
+        hand = self._hands[queue]
+        found = [lane for lane in self._list_lanes(queue, hand) if rules.lets(lane)]
+        if not found:
+            return [], None
+        tokens = self._fill_buckets(found, rules.limits)
+        left = dealing.allowances(found, rules.limits, in_flight=in_flight, tokens=tokens)
+        dispatched: list[Dispatched] = []
+        for _ in range(DEALS_MAX):
+            picks = dealing.deal(
+                found,
+                room=room - len(dispatched),
+                left=left,
+                shares=hand.shares,
+                weights=rules.weights,
+            )
+            if not picks:
+                break
+            given = lanes.dispatch_jobs(self._conn, queue=queue, quotas=Counter(picks), epoch=epoch)
+            dispatched += dealing.order(picks, given)
+            hand.shares.charge(Counter(job.lane.tenant for job in given), rules.weights)
+            spend(left, given)
+            done = dealing.exhausted(picks, given)
+            if not done:
+                break
+            found = [lane for lane in found if lane not in done]
+        hand.shares.advance(lane.tenant for lane in found if left.get(lane.lane, 1) >= 1)
+        self._store_buckets(dispatched, rules.limits, tokens)
+        return dispatched, dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX)
+
+    def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
+        found = lanes.list_lanes(self._conn, queue=queue, after=hand.after, lanes_max=LANES_MAX)
+        if not found and hand.after is not None:
+            hand.after = None
+            return self._list_lanes(queue, hand)
+        hand.after = found[-1] if len(found) == LANES_MAX else None
+        return found
+
+    def _fill_buckets(self, found: Sequence[Lane], limits: Mapping[str, Limit]) -> dict[str, float]:
+        rates_per_s = {
+            lane.lane: limits[lane.kind].rate_per_s or 0.0
+            for lane in found
+            if lane.kind in limits and limits[lane.kind].rate_per_s is not None
+        }
+        return lanes.fill_buckets(self._conn, rates_per_s) if rates_per_s else {}
+
+    def _store_buckets(
+        self,
+        dispatched: Sequence[Dispatched],
+        limits: Mapping[str, Limit],
+        tokens: Mapping[str, float],
+    ) -> None:
+        spent = Counter(
+            job.lane.lane
+            for job in dispatched
+            if job.kind in limits and limits[job.kind].rate_per_s is not None
+        )
+        bursts = {job.lane.lane: limits[job.kind].burst for job in dispatched if job.kind in limits}
+        rest = {
+            lane: min(bursts[lane], tokens.get(lane, bursts[lane])) - number
+            for lane, number in spent.items()
+        }
+        if rest:
+            lanes.store_buckets(self._conn, rest)
+
+    def _push_all(self, dealt: Mapping[str, list[Dispatched]], epoch: UUID) -> None:
+        """Push queue by queue; what could not be pushed goes back."""
+        left = {queue: [job.ticket for job in dealt[queue]] for queue in dealt}
+        try:
+            for queue in dealt:
+                self._runway.push(queue, left[queue], epoch=epoch)
+                del left[queue]
+        except (RunwayDown, EpochLost) as error:
+            self._recall([ticket for tickets in left.values() for ticket in tickets])
+            if isinstance(error, RunwayDown):
+                raise
 
     def _recall(self, tickets: list[Ticket]) -> None:
         """Those that were pushed all the same are claimed by nobody: their seq will be old."""
@@ -138,7 +266,7 @@ class Dispatcher:
             self._recall(lost)
             log.warning("%d dispatched jobs were on no runway; sent again", len(lost))
 
-    def _idle(self) -> None:
+    def _idle(self, longest_s: float) -> None:
         """Say that we sleep, look once more, sleep until woken or something is due."""
         with self._conn.transaction():
             jobs.set_idle(self._conn, idle=True)
@@ -147,7 +275,7 @@ class Dispatcher:
             if not turn.moved:
                 with self._conn.transaction():
                     due_s = jobs.next_due_s(self._conn)
-                self._wait(IDLE_POLL_S if due_s is None else max(0.0, min(IDLE_POLL_S, due_s)))
+                self._wait(longest_s if due_s is None else max(0.0, min(longest_s, due_s)))
         except RunwayDown as error:
             log.warning("Redis is away, work waits in Postgres: %s", error)
             time.sleep(RETRY_S)
@@ -157,9 +285,19 @@ class Dispatcher:
                     jobs.set_idle(self._conn, idle=False)
 
 
+def spend(left: dict[str, float], given: Sequence[Dispatched]) -> None:
+    for job in given:
+        if job.lane.lane in left:
+            left[job.lane.lane] -= 1
+
+
 def runway_jobs(threads: int, job_ms: float | None) -> int:
-    """How many jobs of a queue may be dispatched or running: what is held, and as much again."""
-    return min(RUNWAY_JOBS_MAX, 2 * window_jobs(threads, job_ms))
+    """How many jobs of a queue may be in flight: what its workers hold, and 100 ms of work on
+    the runway, at least two jobs a thread.
+    """
+    ahead = threads * AHEAD_MS / max(job_ms, 0.01) if job_ms is not None else 0
+    lying = max(2 * threads, ahead)
+    return int(min(RUNWAY_JOBS_MAX, window_jobs(threads, job_ms) + lying))
 
 
 def listen(open_connection: Callable[[], Connection]) -> Callable[[float], None]:

@@ -4,15 +4,19 @@ The same table stands in SQL (`worker.kinds`), for callers that insert rows; a t
 Imports are light: the web tier imports this module to enqueue.
 """
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, get_args
 from uuid import UUID
 
 from db import jobs
+from db.lanes import Limit
 from db.pool import Connection
-from workers.outcome import RetryPlan
+from workers.outcome import Plan, RetryPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,19 @@ Payload = IndexSource | Probe | Prune
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row of the table below. `time_limit_s` is for one attempt."""
+    """One row of the table below. `time_limit_s` is for one attempt.
+
+    `limit` holds for each value of the argument `limit_by`, or for the kind as a whole.
+    """
 
     payload: type[Payload]
     queue: str
-    retry: RetryPlan
+    retry: Plan
     time_limit_s: int
     unique_by: str | None = None
     rerun: bool = False
+    limit_by: str | None = None
+    limit: Limit | None = None
 
     @property
     def name(self) -> str:
@@ -61,17 +70,21 @@ class Kind:
         return self.retry.max_attempts
 
 
+BULK_JOBS = 1000
+
 # fmt: off
 KINDS = {kind.name: kind for kind in (
     Kind(IndexSource, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=1800,
          unique_by="source_id", rerun=True),
     Kind(Probe, "default", RetryPlan(10, first_s=1, factor=1, jitter=0), time_limit_s=600),
-    Kind(Prune, "default", RetryPlan(3, first_s=60), time_limit_s=600),
+    Kind(Prune, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.
 QUEUES = {"knowledge": 4, "default": 8}
 # fmt: on
+BY_PAYLOAD = {kind.payload: kind for kind in KINDS.values()}
 
 
 def enqueue(
@@ -101,8 +114,84 @@ def enqueue(
     )
 
 
+def enqueue_many(
+    conn: Connection,
+    payloads: Iterable[Payload],
+    *,
+    tenant: UUID | None = None,
+    run_at: datetime | None = None,
+    priority: int = 0,
+) -> int:
+    """Insert many jobs inside the caller's transaction; how many payloads there were.
+
+    By COPY where rows need nothing of the database; kinds with a unique key, or a tenant that
+    their arguments name, in calls of BULK_JOBS. Raises TypeError for a payload of wrong types.
+    """
+    count = 0
+    for kind, group in groupby(payloads, key=kind_of):
+        if kind.unique_by is not None or (tenant is None and names_tenant(kind)):
+            args = [encode(check(payload)) for payload in group]
+            for start in range(0, len(args), BULK_JOBS):
+                jobs.enqueue_many(
+                    conn,
+                    kind.name,
+                    args[start : start + BULK_JOBS],
+                    tenant=tenant,
+                    run_at=run_at,
+                    priority=priority,
+                )
+            count += len(args)
+        else:
+            count += jobs.copy_jobs(conn, copied_rows(kind, group, tenant, run_at, priority))
+    return count
+
+
+def copied_rows(
+    kind: Kind,
+    payloads: Iterable[Payload],
+    tenant: UUID | None,
+    run_at: datetime | None,
+    priority: int,
+) -> Iterator[tuple[Any, ...]]:
+    """Rows as `db.jobs.copy_jobs` takes them. A time to come is promoted when it is there."""
+    due = run_at or datetime.now(UTC)
+    state = "available" if run_at is None else "scheduled"
+    for payload in payloads:
+        args = encode(check(payload))
+        limit_key = None if kind.limit_by is None else args.get(kind.limit_by)
+        yield (
+            kind.name,
+            kind.queue,
+            tenant,
+            priority,
+            state,
+            json.dumps(args),
+            limit_key,
+            due,
+            kind.max_attempts,
+        )
+
+
+def names_tenant(kind: Kind) -> bool:
+    """Whether the database derives the tenant from an id among the arguments."""
+    return any(value_type(field) is UUID for field in fields(kind.payload))
+
+
+def check(payload: Payload) -> Payload:
+    """The payload itself. Raises TypeError where a value is of another type than declared."""
+    for field in fields(payload):
+        value, wanted = getattr(payload, field.name), value_type(field)
+        optional = field.default is not MISSING
+        if type(value) is not wanted and not (optional and value is None):
+            raise TypeError(
+                f'job kind "{kind_of(payload).name}": argument "{field.name}" must be of type '
+                f"{wanted.__name__}, not {type(value).__name__}"
+            )
+    return payload
+
+
 def kind_of(payload: Payload) -> Kind:
-    return next(kind for kind in KINDS.values() if kind.payload is type(payload))
+    return BY_PAYLOAD[type(payload)]
 
 
 def encode(payload: Payload) -> dict[str, Any]:

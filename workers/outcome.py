@@ -1,5 +1,6 @@
 """What follows from how an attempt ended: one pure table from error and attempt to outcome."""
 
+import json
 import traceback
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import psycopg
 from dramatiq.middleware import TimeLimitExceeded
 
-from db.fence import LeaseLost
+from db.fence import Cancelled, LeaseLost
 from db.jobs import Claimed, Finish
-from pipelines.errors import JobError, Permanent, Transient
+from pipelines.errors import JobError, Permanent, Snooze, Transient
 
 RETRY_AFTER_S_MAX = 86_400.0
 RECONNECT_S = 1.0
@@ -17,6 +18,7 @@ RECONNECT_S = 1.0
 DISCONNECTED = ("08", "57P01", "57P02", "57P03")
 TRACE_CHARS_MAX = 8_000
 ERROR_CHARS_MAX = 2_000
+RESULT_CHARS_MAX = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,43 @@ class RetryPlan:
         return wait_s * (1 + self.jitter * luck)
 
 
+@dataclass(frozen=True, slots=True)
+class RetryList:
+    """One wait per retry, as listed, plus up to `jitter`: one attempt more than there are waits."""
+
+    waits_s: tuple[float, ...]
+    jitter: float = 0.1
+
+    @property
+    def max_attempts(self) -> int:
+        return len(self.waits_s) + 1
+
+    def delay_s(self, failures: int, *, luck: float) -> float:
+        """As RetryPlan; past the end of the list its last wait."""
+        return self.waits_s[min(failures, len(self.waits_s)) - 1] * (1 + self.jitter * luck)
+
+
+Plan = RetryPlan | RetryList
+
+
 def decide(
-    job: Claimed, error: BaseException | None, *, plan: RetryPlan, luck: float
+    job: Claimed,
+    error: BaseException | None,
+    *,
+    plan: Plan,
+    luck: float,
+    result: dict[str, Any] | None = None,
 ) -> Finish | None:
     """The finish of this attempt; None when it holds the job no longer and may store nothing."""
     match error:
         case None:
-            return Finish(job.id, job.attempt, "completed")
+            return Finish(job.id, job.attempt, "completed", result=small(result))
         case LeaseLost():
             return None
+        case Cancelled():
+            return Finish(job.id, job.attempt, "cancelled")
+        case Snooze():
+            return snooze(job, error.delay_s)
         case Permanent():
             return failed(job, error, "discarded")
         case psycopg.OperationalError() if is_disconnection(error):
@@ -62,11 +92,11 @@ def is_disconnection(error: psycopg.OperationalError) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(DISCONNECTED)
 
 
-def plan_wait_s(job: Claimed, plan: RetryPlan, luck: float) -> float:
+def plan_wait_s(job: Claimed, plan: Plan, luck: float) -> float:
     return plan.delay_s(burnt_attempts(job, plan), luck=luck)
 
 
-def burnt_attempts(job: Claimed, plan: RetryPlan) -> int:
+def burnt_attempts(job: Claimed, plan: Plan) -> int:
     """Attempts that counted: those that were spared have raised max_attempts instead."""
     return max(1, plan.max_attempts - (job.max_attempts - job.attempt))
 
@@ -74,6 +104,22 @@ def burnt_attempts(job: Claimed, plan: RetryPlan) -> int:
 def hand_back(job: Claimed) -> Finish:
     """Give the job up unharmed, for another process to run: burns no attempt."""
     return Finish(job.id, job.attempt, "available", spared=True)
+
+
+def snooze(job: Claimed, delay_s: float) -> Finish:
+    """Look again later: burns no attempt."""
+    return Finish(job.id, job.attempt, "scheduled", delay_s, spared=True)
+
+
+def small(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A result that a row may carry: longer ones are named and left out."""
+    if result is None:
+        return None
+    text = json.dumps(result, default=str)
+    if len(text) > RESULT_CHARS_MAX:
+        return {"omitted": f"the result is {len(text)} characters, limit {RESULT_CHARS_MAX}"}
+    kept: dict[str, Any] = json.loads(clean(text).replace("\\u0000", "\\ufffd"))
+    return kept
 
 
 def failed(job: Claimed, error: BaseException, state: str, delay_s: float = 0.0) -> Finish:

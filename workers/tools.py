@@ -1,5 +1,6 @@
 """The composition root: what a job's pipeline works with, built once per process."""
 
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 class Toolbox:
     """Builds the heavy tools when a job first asks for them: a start stays quick."""
 
-    def __init__(self, config: Config, pool: Pool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        pool: Pool,
+        *,
+        cancelled: Callable[[], Set[tuple[int, int]]] = frozenset,
+    ) -> None:
         self.config = config
         self.pool = pool
+        self.cancelled = cancelled
 
     @cached_property
     def reading(self) -> "ReadingTools":
@@ -40,7 +48,12 @@ class Toolbox:
 
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
-            db=Fence(self.pool, job.id, job.attempt),
+            db=Fence(
+                self.pool,
+                job.id,
+                job.attempt,
+                lambda: (job.id, job.attempt) in self.cancelled(),
+            ),
             try_number=burnt_attempts(job, KINDS[job.kind].retry),
             box=self,
         )

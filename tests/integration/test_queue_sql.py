@@ -1,41 +1,19 @@
 """The queue's statements on a real Postgres: enqueue, dispatch, claim, finish, rescue."""
 
-from uuid import UUID, uuid4
+from dataclasses import asdict
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from db import jobs, processes
-from db.jobs import Claimed, Finish, Ticket
+from db.jobs import Finish
+from db.lanes import Limit
 from db.pool import Connection, connect
+from tests.queueing import claim_one, dispatch, start_worker, state
 from workers.jobs import KINDS, args_schema
 
 ALIVE = 60
-
-
-def start_worker(conn: Connection) -> UUID:
-    worker_id = uuid4()
-    processes.register(
-        conn, id=worker_id, role="worker", host="here", pid=1, queues={"default": {"threads": 8}}
-    )
-    return worker_id
-
-
-def dispatch(conn: Connection, *, room: int = 100) -> list[Ticket]:
-    epoch = jobs.read_epoch(conn)
-    return jobs.dispatch_jobs(conn, queue="default", room=room, epoch=epoch)
-
-
-def claim_one(conn: Connection, worker_id: UUID) -> Claimed:
-    with conn.transaction():
-        (job,) = jobs.claim_jobs(conn, dispatch(conn, room=1), worker_id=worker_id)
-    return job
-
-
-def state(conn: Connection, job_id: int) -> str:
-    job = jobs.get_job(conn, job_id)
-    assert job is not None
-    return job.state
 
 
 def test_a_job_enqueued_by_sql_waits_as_available(conn: Connection) -> None:
@@ -90,6 +68,8 @@ def test_the_kinds_in_sql_are_those_of_the_code(conn: Connection) -> None:
             "max_attempts": kind.max_attempts,
             "unique_by": kind.unique_by,
             "rerun": kind.rerun,
+            "limit_by": kind.limit_by,
+            **asdict(kind.limit or Limit()),
         }
         for name, kind in KINDS.items()
     }
@@ -212,7 +192,7 @@ def test_a_source_changed_while_it_is_indexed_is_indexed_again(conn: Connection)
     worker_id = start_worker(conn)
     args = {"source_id": str(uuid4())}
     job_id = jobs.enqueue(conn, "index_source", args)
-    tickets = jobs.dispatch_jobs(conn, queue="knowledge", room=1, epoch=jobs.read_epoch(conn))
+    tickets = dispatch(conn, room=1, queue="knowledge")
     (claimed,) = jobs.claim_jobs(conn, tickets, worker_id=worker_id)
 
     twin = jobs.enqueue(conn, "index_source", args)

@@ -1,19 +1,22 @@
 """How much a worker process claims ahead."""
 
+import time
+
 import pytest
 
 from db.jobs import Claimed
-from workers.broker import AHEAD_MAX, Load, window_jobs
+from workers.broker import AHEAD_MAX, STRANDED_AFTER_S, Load, window_jobs
 
 
 @pytest.mark.parametrize(
     ("threads", "job_ms", "jobs"),
     [
-        (8, None, 16),
-        (8, 5000.0, 16),
+        (8, None, 8),
+        (8, 5000.0, 8),
+        (8, 80.0, 16),
         (8, 10.0, 80),
         (8, 0.001, AHEAD_MAX),
-        (200, 1000.0, 400),
+        (200, 1000.0, 200),
     ],
 )
 def test_the_window_is_about_100_ms_of_work(threads: int, job_ms: float | None, jobs: int) -> None:
@@ -33,6 +36,7 @@ def test_a_full_window_leaves_no_room() -> None:
 
 def test_room_is_given_again_when_half_the_window_has_ended() -> None:
     load = Load(threads=2)
+    load.job_ms = 90.0
     load.took([claimed(n) for n in range(4)])
 
     load.ended(claimed(0))
@@ -40,6 +44,28 @@ def test_room_is_given_again_when_half_the_window_has_ended() -> None:
     load.ended(claimed(1))
 
     assert (first, load.room(0)) == (0, 2)
+
+
+def test_long_jobs_are_claimed_as_threads_become_free() -> None:
+    load = Load(threads=2)
+    load.job_ms = 5000.0
+    load.took([claimed(1), claimed(2)])
+
+    load.ended(claimed(1))
+
+    assert load.room(0) == 1
+
+
+def test_jobs_behind_long_ones_are_stranded_after_a_while() -> None:
+    load = Load(threads=2)
+    load.job_ms = 1.0
+    load.took([claimed(n) for n in range(3)])
+    now = time.monotonic()
+
+    soon, later = load.is_stuck(now + 1), load.is_stuck(now + STRANDED_AFTER_S + 1)
+    load.turned_slow()
+
+    assert (soon, later, window_jobs(2, load.job_ms)) == (False, True, 2)
 
 
 def test_a_lone_worker_claims_nothing_ahead() -> None:

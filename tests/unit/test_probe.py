@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from db.fence import Fence
 from pipelines import probe
 from pipelines.errors import Permanent, Transient
 
@@ -12,7 +13,7 @@ from pipelines.errors import Permanent, Transient
 def run(**asked: Any) -> None:
     defaults = {"sleep_ms": 0, "cpu_ms": 0, "fails": False, "effect": None, "crash": False}
     nowhere: Any = None
-    probe.run(nowhere, **{**defaults, **asked})
+    probe.run(Fence(nowhere, 1, 1), **{**defaults, **asked})
 
 
 def test_a_probe_that_is_asked_to_fail_may_be_retried() -> None:

@@ -9,15 +9,20 @@ from workers.jobs import KINDS, Payload, decode
 from workers.tools import Toolbox, Tools
 
 P = TypeVar("P", bound=Payload)
-Doorway = Callable[[Any, Tools], None]
+R = TypeVar("R", None, dict[str, Any])
+Result = dict[str, Any] | None
+Doorway = Callable[[Any, Tools], Result]
 
 DOORWAYS: dict[str, Doorway] = {}
 
 
-def works(payload: type[P]) -> Callable[[Callable[[P, Tools], None]], Callable[[P, Tools], None]]:
-    """Make the function the doorway of the kind that carries this payload."""
+def works(payload: type[P]) -> Callable[[Callable[[P, Tools], R]], Callable[[P, Tools], R]]:
+    """Make the function the doorway of the kind that carries this payload.
 
-    def register(doorway: Callable[[P, Tools], None]) -> Callable[[P, Tools], None]:
+    What it returns, a small JSON object or None, is the `result` on the job's row.
+    """
+
+    def register(doorway: Callable[[P, Tools], R]) -> Callable[[P, Tools], R]:
         name = next(kind.name for kind in KINDS.values() if kind.payload is payload)
         DOORWAYS[name] = doorway
         return doorway
@@ -30,7 +35,7 @@ def load_doorways() -> None:
         importlib.import_module(f"workers.actors.{name}")
 
 
-def run_job(job: Claimed, toolbox: Toolbox) -> None:
-    """Do the work of a claimed job; returns nothing, raises what went wrong."""
+def run_job(job: Claimed, toolbox: Toolbox) -> Result:
+    """Do the work of a claimed job: its result. Raises what went wrong."""
     payload = decode(KINDS[job.kind], job.args)
-    DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    return DOORWAYS[job.kind](payload, toolbox.for_job(job))

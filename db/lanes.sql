@@ -1,0 +1,108 @@
+-- Who is dealt to next: lanes are what shares a priority, a tenant, a cap and a rate. Operators'
+-- pauses stand beside them, for they hold lanes back too.
+
+-- name: take_queues
+-- The queues that this transaction may dispatch: one dispatcher at a time per queue. One that
+-- freezes in the middle loses its transaction, and with it the lock.
+SELECT queue, set_config('idle_in_transaction_session_timeout', '10s', true)
+FROM unnest(%(queues)s::text[]) AS wanted (queue)
+WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(queue))
+
+-- name: count_in_flight
+SELECT queue, lane, count(*) FROM worker.jobs
+WHERE state IN ('dispatched', 'running') GROUP BY queue, lane
+
+-- name: list_lanes
+-- Hops from one (priority, tenant, lane) with work to the next, whatever lies between.
+WITH RECURSIVE heads AS (
+    (SELECT j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid) AS tenant,
+            j.lane, 1 AS place
+     FROM worker.jobs AS j
+     WHERE j.queue = %(queue)s AND j.state = 'available'
+       AND (j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid), j.lane)
+           > (%(priority)s::int, %(tenant)s::uuid, %(lane)s::text)
+     ORDER BY j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid), j.lane
+     LIMIT 1)
+    UNION ALL
+    SELECT following.priority, following.tenant, following.lane, heads.place + 1
+    FROM heads CROSS JOIN LATERAL (
+        SELECT j.priority,
+               coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid) AS tenant, j.lane
+        FROM worker.jobs AS j
+        WHERE j.queue = %(queue)s AND j.state = 'available'
+          AND (j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid),
+               j.lane) > (heads.priority, heads.tenant, heads.lane)
+        ORDER BY j.priority,
+                 coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid), j.lane
+        LIMIT 1) AS following
+    WHERE heads.place < %(lanes_max)s
+)
+SELECT priority, tenant, lane FROM heads ORDER BY place
+
+-- name: dispatch_jobs
+-- The oldest of each lane, as many as it was dealt.
+WITH chosen AS MATERIALIZED (
+    SELECT oldest.id
+    FROM unnest(%(priorities)s::int[], %(tenants)s::uuid[], %(lanes)s::text[],
+                %(quotas)s::int[]) AS dealt (priority, tenant, lane, quota)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.queue = %(queue)s AND j.state = 'available' AND j.priority = dealt.priority
+          AND coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid) = dealt.tenant
+          AND j.lane = dealt.lane
+        ORDER BY j.run_at, j.id LIMIT dealt.quota FOR UPDATE SKIP LOCKED) AS oldest
+)
+UPDATE worker.jobs AS j
+SET state = 'dispatched', dispatch_seq = j.dispatch_seq + 1, dispatch_epoch = %(epoch)s,
+    dispatched_at = clock_timestamp()
+FROM chosen WHERE j.id = chosen.id
+RETURNING j.id, j.dispatch_seq, j.suspicion >= 2 AS alone, j.kind, j.priority,
+          coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid) AS tenant, j.lane,
+          j.run_at, extract(epoch FROM j.dispatched_at - j.run_at)::float8 AS lag_s
+
+-- name: list_pauses
+SELECT scope, name, reason, paused_at FROM worker.pauses ORDER BY scope, name
+
+-- name: list_weights
+SELECT tenant, weight FROM worker.tenants WHERE weight <> 1
+
+-- name: list_limits
+-- Kinds whose lanes are held back.
+SELECT kind, cap, rate_per_s, burst FROM worker.kinds
+WHERE cap IS NOT NULL OR rate_per_s IS NOT NULL
+
+-- name: fill_buckets
+-- What the buckets of these lanes hold by now; a lane without a row has a full one.
+SELECT b.lane, b.tokens + b.per_s * extract(epoch FROM now() - b.filled_at)::float8
+FROM (SELECT wanted.lane, wanted.per_s, k.tokens, k.filled_at
+      FROM unnest(%(lanes)s::text[], %(rates_per_s)s::float8[]) AS wanted (lane, per_s)
+      JOIN worker.buckets AS k ON k.lane = wanted.lane) AS b
+
+-- name: store_buckets
+INSERT INTO worker.buckets AS b (lane, tokens, filled_at)
+SELECT lane, tokens, now()
+FROM unnest(%(lanes)s::text[], %(tokens)s::float8[]) AS spent (lane, tokens)
+ON CONFLICT (lane) DO UPDATE SET tokens = excluded.tokens, filled_at = excluded.filled_at
+
+-- name: lock_queues
+-- Waits for the dispatchers' present turns: what is changed after it, their next turns see.
+SELECT pg_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(queue))
+FROM (SELECT DISTINCT queue FROM worker.kinds ORDER BY queue) AS q
+
+-- name: pause
+INSERT INTO worker.pauses (scope, name, reason) VALUES (%(scope)s, %(name)s, %(reason)s)
+ON CONFLICT (scope, name) DO UPDATE SET reason = excluded.reason
+
+-- name: resume
+DELETE FROM worker.pauses WHERE scope = %(scope)s AND name = %(name)s
+
+-- name: recall_paused
+-- What is on the runway and shall not run.
+UPDATE worker.jobs AS j SET state = 'available'
+FROM worker.pauses AS p
+WHERE j.state = 'dispatched'
+  AND CASE p.scope WHEN 'queue' THEN j.queue WHEN 'kind' THEN j.kind
+                   WHEN 'tenant' THEN j.tenant::text END = p.name
+
+-- name: wake
+SELECT pg_notify('worker_jobs', '') FROM worker.runway WHERE idle

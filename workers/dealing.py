@@ -1,0 +1,137 @@
+"""Whose job is next: strictly by priority, then round-robin over tenants, by weight.
+
+Start-time fair queueing (Goyal, Vin and Cheng, 1996) on counts: each tenant has a virtual time
+that grows by 1/weight with each of its jobs, and the one that is furthest behind is next. A
+tenant that had nothing to do begins at the present, so it can save up no claims. Within a tenant
+its lanes (kinds, endpoints) take turns; within a lane the oldest job is first.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import groupby
+from uuid import UUID
+
+from db.lanes import Dispatched, Lane, Limit
+
+TENANTS_KEPT_MAX = 10_000
+
+
+@dataclass
+class Shares:
+    """Of one queue: the virtual time of each tenant that was served lately."""
+
+    now: float = 0.0
+    served: dict[UUID, float] = field(default_factory=dict)
+
+    def start(self, tenant: UUID) -> float:
+        return max(self.now, self.served.get(tenant, 0.0))
+
+    def charge(self, jobs: Mapping[UUID, int], weights: Mapping[UUID, float]) -> None:
+        """Note what was really dispatched."""
+        for tenant, number in jobs.items():
+            self.served[tenant] = self.start(tenant) + number / weights.get(tenant, 1.0)
+
+    def advance(self, waiting: Iterable[UUID]) -> None:
+        """Time goes on to the tenant that is furthest behind of those that were dealt to."""
+        starts = [self.start(tenant) for tenant in waiting]
+        self.now = min(starts, default=self.now)
+        if len(self.served) > TENANTS_KEPT_MAX:
+            self.served = {t: at for t, at in self.served.items() if at > self.now}
+
+
+def deal(
+    lanes: Iterable[Lane],
+    *,
+    room: int,
+    left: Mapping[str, float],
+    shares: Shares,
+    weights: Mapping[UUID, float],
+) -> list[Lane]:
+    """Whom the next `room` jobs come from, in order, as if no lane ever ran out of jobs.
+
+    `left` is what the caps and rates of a lane still allow, by name; no entry: no limit.
+    """
+    picks: list[Lane] = []
+    left = dict(left)
+    begun: dict[UUID, float] = {}
+    by_priority = sorted(lanes, key=lambda lane: lane.priority)
+    for _, group in groupby(by_priority, key=lambda lane: lane.priority):
+        queues: dict[UUID, deque[Lane]] = {}
+        for member in group:
+            queues.setdefault(member.tenant, deque()).append(member)
+        heap = [(begun.get(tenant, shares.start(tenant)), tenant) for tenant in queues]
+        heapify(heap)
+        while heap and len(picks) < room:
+            at, tenant = heappop(heap)
+            lane = next_open(queues[tenant], left)
+            if lane is None:
+                continue
+            picks.append(lane)
+            begun[tenant] = at + 1 / weights.get(tenant, 1.0)
+            heappush(heap, (begun[tenant], tenant))
+    return picks
+
+
+def next_open(turns: deque[Lane], left: dict[str, float]) -> Lane | None:
+    """The tenant's next lane that may have one more, taken off its limit; None without one."""
+    while turns:
+        lane = turns.popleft()
+        if left.get(lane.lane, 1) < 1:
+            continue
+        if lane.lane in left:
+            left[lane.lane] -= 1
+        turns.append(lane)
+        return lane
+    return None
+
+
+def order(picks: Sequence[Lane], dispatched: Iterable[Dispatched]) -> list[Dispatched]:
+    """The dispatched jobs as they were dealt: lane after lane, each lane's oldest first."""
+    queues: dict[Lane, deque[Dispatched]] = {}
+    for job in sorted(dispatched, key=lambda job: (job.run_at, job.ticket.job_id)):
+        queues.setdefault(job.lane, deque()).append(job)
+    return [queues[lane].popleft() for lane in picks if queues.get(lane)]
+
+
+def exhausted(picks: Sequence[Lane], dispatched: Iterable[Dispatched]) -> set[Lane]:
+    """Lanes that gave fewer jobs than they were dealt: they have no more."""
+    given = Counter(job.lane for job in dispatched)
+    return {lane for lane, quota in Counter(picks).items() if given[lane] < quota}
+
+
+def allowances(
+    lanes: Iterable[Lane],
+    limits: Mapping[str, Limit],
+    *,
+    in_flight: Mapping[str, int],
+    tokens: Mapping[str, float],
+) -> dict[str, float]:
+    """What caps and rates still allow, by lane name; lanes without a limit are left out."""
+    left: dict[str, float] = {}
+    for lane in lanes:
+        if (limit := limits.get(lane.kind)) is None:
+            continue
+        by_cap = float("inf") if limit.cap is None else limit.cap - in_flight.get(lane.lane, 0)
+        by_rate = float("inf")
+        if limit.rate_per_s is not None:
+            by_rate = min(limit.burst, tokens.get(lane.lane, limit.burst))
+        left[lane.lane] = min(by_cap, by_rate)
+    return left
+
+
+def held_s(
+    lanes: Sequence[Lane],
+    left: Mapping[str, float],
+    limits: Mapping[str, Limit],
+    *,
+    longest_s: float,
+) -> float | None:
+    """Seconds until a limit may let one of these lanes go on; None when no limit holds one."""
+    waits_s = [longest_s for lane in lanes if left.get(lane.lane, 1) < 1]
+    for lane in lanes:
+        limit = limits.get(lane.kind)
+        if limit is not None and limit.rate_per_s is not None and 0 <= left[lane.lane] < 1:
+            waits_s.append((1 - left[lane.lane]) / limit.rate_per_s)
+    return min(waits_s, default=None)
