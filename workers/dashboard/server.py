@@ -1,0 +1,80 @@
+"""The dashboard process: serves until told to stop, whether Postgres is there or not."""
+
+import logging
+import signal
+import socket
+from functools import partial
+from types import FrameType
+from uuid import uuid4
+
+import uvicorn
+
+from db.pool import connect, open_pool
+from workers.config import Config, ConfigError
+from workers.dashboard import app
+from workers.dashboard.readiness import ANSWER_S, Readiness
+from workers.exposition import Reader
+from workers.lease import Lease
+from workers.metrics import Flusher
+
+CONNECTIONS_MAX = 2
+BACKLOG = 128
+# What is being answered at SIGTERM may take this long.
+GRACE_S = 3
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError where the port is taken."""
+    assert config.database_url is not None
+    assert config.redis_url is not None
+    pool = open_pool(config.database_url, size_max=CONNECTIONS_MAX, name="avivro dashboard")
+    borrow = partial(pool.connection, timeout=ANSWER_S)
+    lease = Lease(
+        partial(connect, config.database_url, name="avivro lease"),
+        process_id=uuid4(),
+        role="dashboard",
+        describe=dict,
+    )
+    flusher = Flusher(borrow)
+    with listen(config.dashboard_host, config.dashboard_port) as listening:
+        lease.start()
+        flusher.start()
+        serve(app.create(Reader(borrow), Readiness(pool, config.redis_url)), listening)
+    flusher.close()
+    lease.resign()
+    pool.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"DASHBOARD_HOST={host} DASHBOARD_PORT={port}: cannot listen there: {error.strerror}"
+        ) from error
+
+
+def serve(application: object, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,  # type: ignore[arg-type]
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    # Uvicorn raises the signal again when it has ended; ours then lets the process end in order.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, ignore)
+    log.info("dashboard ready: http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    server.run(sockets=[listening])
+
+
+def ignore(number: int, frame: FrameType | None) -> None:
+    """Told already."""

@@ -1,0 +1,43 @@
+"""Counts the calls of model providers, and traces them, around the gateways that make them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.errors import Permanent, Transient
+from workers import metrics, tracing
+
+if TYPE_CHECKING:
+    from pipelines.gateways.embedder import BatchLimits, Embedded, Embedder
+
+# What a figure says of a model that neither we nor the configuration know: owners may name any.
+OTHER = "other"
+
+
+class WatchedEmbedder:
+    """An embedder whose calls are counted; `label` is its model, from a bounded set."""
+
+    def __init__(self, embedder: "Embedder", *, provider: str, label: str) -> None:
+        self.model: str = embedder.model
+        self.limits: BatchLimits = embedder.limits
+        self._embedder = embedder
+        self._provider = provider
+        self._label = label
+
+    def embed(self, texts: Sequence[str]) -> "Embedded":
+        result = "error"
+        try:
+            with tracing.step("embed", provider=self._provider, model=self._label):
+                embedded = self._embedder.embed(texts)
+            result = "ok"
+        except (Permanent, Transient) as error:
+            result = type(error).__name__.lower()
+            raise
+        finally:
+            metrics.count(metrics.PROVIDER_CALLS, self._provider, self._label, result)
+        if embedded.tokens:
+            metrics.count(metrics.PROVIDER_TOKENS, self._provider, self._label, by=embedded.tokens)
+        return embedded
+
+
+def model_label(model: str, *, known: Sequence[str]) -> str:
+    return model if model in known else OTHER
