@@ -10,6 +10,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
        set_config('enable_mergejoin', 'off', true)
 
 -- name: delete_jobs
+-- Not while an unfinished job waits for it: its callback may still want to read it.
 WITH old AS MATERIALIZED (
     SELECT j.id, j.finished_at FROM worker.jobs AS j
     WHERE j.state IN ('completed', 'discarded', 'cancelled')
@@ -17,7 +18,10 @@ WITH old AS MATERIALIZED (
       AND j.finished_at < now() - make_interval(days => %(ended_days)s)
       AND (j.state <> 'discarded'
            OR j.finished_at < now() - make_interval(days => %(discarded_days)s))
-      AND NOT j.awaited
+      AND (NOT j.awaited OR NOT EXISTS (
+          SELECT FROM worker.waits AS w JOIN worker.jobs AS waiter ON waiter.id = w.job_id
+          WHERE w.waits_for = j.id
+            AND waiter.state NOT IN ('completed', 'discarded', 'cancelled')))
     ORDER BY j.finished_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
 ), logs AS (
     DELETE FROM worker.job_logs WHERE job_id = ANY(ARRAY(SELECT id FROM old))

@@ -78,10 +78,12 @@ def claim_tick(conn: Connection, name: str, *, fire_at: datetime) -> bool:
     return found is not None
 
 
-def claim_tick_by_hand(conn: Connection, name: str) -> datetime | None:
-    """A tick at this very moment; None when there is one already."""
+def claim_tick_by_hand(conn: Connection, name: str) -> datetime:
+    """A tick of its own at this very moment."""
     row = conn.execute(SQL.claim_tick_by_hand, {"name": name}).fetchone()
-    return None if row is None else row[0]
+    assert row is not None
+    fire_at: datetime = row[0]
+    return fire_at
 
 
 def name_job(conn: Connection, name: str, *, fire_at: datetime, job_id: int) -> None:

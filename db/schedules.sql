@@ -45,7 +45,7 @@ ON CONFLICT DO NOTHING RETURNING fire_at
 
 -- name: claim_tick_by_hand
 INSERT INTO worker.schedule_ticks (schedule, fire_at, by_hand)
-VALUES (%(name)s, clock_timestamp(), true) ON CONFLICT DO NOTHING RETURNING fire_at
+VALUES (%(name)s, clock_timestamp(), true) RETURNING fire_at
 
 -- name: name_job
 UPDATE worker.schedule_ticks SET job_id = %(job_id)s

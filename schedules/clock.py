@@ -27,6 +27,9 @@ from workers.lease import Lease
 # Looked at this often whatever the alarms say: they go by this machine's clock.
 SWEEP_S = 1.0
 
+# Postgres ended the session of a scheduler that had been frozen inside a tick.
+Thawed = psycopg.errors.IdleInTransactionSessionTimeout
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,7 @@ def serve(
         try:
             with open_connection() as conn:
                 clock.run(conn, stopped)
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, Thawed) as error:
             log.warning("Postgres went away: %s", str(error).strip().partition("\n")[0])
     lease.resign()
 
@@ -154,15 +157,28 @@ def entry(schedule: Schedule, state: schedules.State | None, now: datetime) -> E
     )
 
 
-def fire_by_hand(conn: Connection, schedule: Schedule) -> int | None:
-    """Fire now, paused or not; leaves the times of the timetable as they are."""
-    fire_at = schedules.claim_tick_by_hand(conn, schedule.name)
-    if fire_at is None:
-        return None
+def fire_by_hand(conn: Connection, name: str) -> int:
+    """Fire now, paused or not, and leave the timetable as it is; the job's id."""
+    schedule = find(name)
+    fire_at = schedules.claim_tick_by_hand(conn, name)
     job_id = enqueue(conn, schedule.payload, unique_key=schedule.unique_key)
-    schedules.name_job(conn, schedule.name, fire_at=fire_at, job_id=job_id)
+    schedules.name_job(conn, name, fire_at=fire_at, job_id=job_id)
     return job_id
 
 
-def find(name: str, timetable: Sequence[Schedule] = TIMETABLE) -> Schedule | None:
-    return next((schedule for schedule in timetable if schedule.name == name), None)
+def pause(conn: Connection, name: str) -> None:
+    announce(conn, TIMETABLE)
+    schedules.pause(conn, name)
+
+
+def resume(conn: Connection, name: str) -> None:
+    announce(conn, TIMETABLE)
+    schedules.resume(conn, name)
+
+
+def names() -> list[str]:
+    return [schedule.name for schedule in TIMETABLE]
+
+
+def find(name: str) -> Schedule:
+    return next(schedule for schedule in TIMETABLE if schedule.name == name)

@@ -9,7 +9,9 @@ from workers.supervisor import Command, Supervisor
 
 # The Procfile says the same to process managers; a test compares.
 RELEASE = ("migrate",)
-PROCESSES: Mapping[str, tuple[str, ...]] = {"worker": ("worker",), "dispatcher": ("dispatcher",)}
+PROCESSES: Mapping[str, tuple[str, ...]] = {
+    name: (name,) for name in ("worker", "dispatcher", "scheduler")
+}
 
 
 def supervise(config: Config) -> Supervisor:

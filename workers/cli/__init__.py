@@ -11,7 +11,17 @@ import typer
 from db.embedded import EmbeddedError
 from db.migrate import MigrationError
 from workers import log
-from workers.cli import console, demo, jobs, knowledge, operations, processes, seeding, types
+from workers.cli import (
+    console,
+    demo,
+    jobs,
+    knowledge,
+    operations,
+    processes,
+    schedules,
+    seeding,
+    types,
+)
 from workers.config import ConfigError
 from workers.runway import RunwayDown
 
@@ -36,6 +46,7 @@ demo.register(app)
 seeding.register(app)
 types.register(app)
 app.add_typer(jobs.app, name="jobs", help="List, show, retry and enqueue jobs.")
+app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""The commands of the Procfile: worker and dispatcher, and the hidden worker-child."""
+"""The commands of the Procfile: worker, dispatcher, scheduler, and the hidden worker-child."""
 
 import logging
 import signal
 import threading
 from functools import partial
+from importlib import import_module
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -15,11 +16,16 @@ from workers import child, crew, dispatcher
 from workers.cli import console
 from workers.cli.services import services
 from workers.config import Config
+from workers.heartbeat import LoopSignal, Watchdog
 from workers.jobs import QUEUES
 from workers.lease import Lease
 from workers.runway import Runway
 from workers.stack import environment
 from workers.supervisor import Supervisor
+from workers.vigil import MEMORY_MB_MAX, Limits
+
+# Below this a worker would leave after every job.
+MEMORY_MB_MIN = 256
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +35,25 @@ QueueOption = Annotated[
 ]
 
 
+MaxJobsOption = Annotated[
+    int,
+    typer.Option(min=0, help="Replace a process that has ended about so many jobs. 0: never."),
+]
+MaxMemoryOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Megabytes of a process: above, it is replaced when what it runs has ended; at half "
+        "as much again, at once. 0: no limit.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
     app.command("worker-child", hidden=True)(worker_child)
     app.command("dispatcher")(run_dispatcher)
+    app.command("scheduler")(run_scheduler)
 
 
 def worker(
@@ -41,13 +62,18 @@ def worker(
     threads: Annotated[
         int | None, typer.Option(min=1, max=256, help="Threads of each queue, in each process.")
     ] = None,
+    max_jobs: MaxJobsOption = 0,
+    max_memory: MaxMemoryOption = MEMORY_MB_MAX,
 ) -> None:
-    """Run jobs until told to stop; a process that dies is replaced."""
+    """Run jobs until told to stop; a process that dies, hangs or grows too large is replaced."""
     chosen = parse_queues(queue, threads)
+    limits = parse_limits(max_jobs, max_memory)
     with services() as found:
         assert found.database_url is not None
         assert found.redis_url is not None
-        posts = crew.posts(found.database_url, found.redis_url, chosen, count=processes)
+        posts = crew.posts(
+            found.database_url, found.redis_url, chosen, count=processes, limits=limits
+        )
         Supervisor(posts, environment(found)).run_until_signal()
 
 
@@ -56,29 +82,52 @@ def worker_child(
     witness: Annotated[int, typer.Option()],
     queue: QueueOption = None,
     alone: Annotated[bool, typer.Option("--alone")] = False,
+    max_jobs: MaxJobsOption = 0,
+    max_memory: MaxMemoryOption = 0,
 ) -> None:
     """One process of `avivro worker`, which starts and replaces it."""
-    duty = child.Duty(process_id, parse_queues(queue, None), witness, alone)
+    limits = Limits(jobs_max=max_jobs, memory_mb_max=max_memory)
+    duty = child.Duty(process_id, parse_queues(queue, None), witness, alone, limits)
     with services() as found:
         child.run(found, duty)
 
 
 def run_dispatcher() -> None:
     """Send jobs to the workers, fairly and as late as possible; rescue what dead ones held."""
-    stopped = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, frame: stopped.set())
+    stopped = stopped_by_signal()
     with services() as found:
         dispatch(found, stopped)
 
 
+def run_scheduler() -> None:
+    """Enqueue what the timetable says, each tick once, however many schedulers there are."""
+    stopped = stopped_by_signal()
+    with services(redis=False) as found:
+        # Imports point down and the schedules stand above, so here they are only a name.
+        import_module("schedules.clock").serve(found.database_url, stopped)
+
+
+def stopped_by_signal() -> threading.Event:
+    """Set at SIGTERM and SIGINT."""
+    stopped = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: stopped.set())
+    return stopped
+
+
 def dispatch(found: Config, stopped: threading.Event) -> None:
-    """Dispatch until stopped, connecting again whenever Postgres went away."""
+    """Dispatch until stopped, connecting again whenever Postgres went away.
+
+    Ends the process when the dispatcher hangs: whoever supervises it starts it again.
+    """
     assert found.database_url is not None
     assert found.database_direct_url is not None
     assert found.redis_url is not None
     open_connection = partial(connect, found.database_url, name="avivro dispatcher")
     runway = Runway(found.redis_url)
+    watchdog = Watchdog("the dispatcher")
+    watchdog.start()
+    stopped = LoopSignal(stopped, watchdog.beat)
     wait = dispatcher.listen(
         partial(connect, found.database_direct_url, autocommit=True, name="avivro listen")
     )
@@ -107,6 +156,13 @@ def parse_queues(queues: list[str] | None, threads: int | None) -> dict[str, int
             )
         chosen[name] = int_or_zero(number) or threads or QUEUES[name]
     return chosen
+
+
+def parse_limits(max_jobs: int, max_memory: int) -> Limits:
+    """Exits with 2 for a ceiling below what a process needs."""
+    if 0 < max_memory < MEMORY_MB_MIN:
+        console.fail(f"--max-memory={max_memory}: give at least {MEMORY_MB_MIN}, or 0", code=2)
+    return Limits(jobs_max=max_jobs, memory_mb_max=max_memory)
 
 
 def int_or_zero(text: str) -> int:
