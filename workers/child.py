@@ -1,18 +1,17 @@
 """One worker process: a dramatiq worker per queue, one ledger, one lease.
 
-Its parent is workers/supervisor.py. It ends when told to, when it lost its lease, or when its
-parent is gone.
+Its parent is workers/crew.py. It ends when told to, when it lost its lease, when its parent is
+gone, or when it has done or grown so much that a new one shall take its place.
 """
 
+import faulthandler
 import logging
 import os
-import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -22,18 +21,26 @@ from db.pool import connect, open_pool, wait_for
 from workers.actors import load_doorways, run_job
 from workers.broker import Load, RunwayBroker
 from workers.config import Config
+from workers.heartbeat import DUMP_SIGNAL, Heartbeat, lose_lease
 from workers.lease import Lease
 from workers.ledger import Ledger
+from workers.memory import MEGABYTE, rss_bytes
 from workers.outcome import hand_back
 from workers.runway import Runway, alone
+from workers.supervisor import StopRequest
+from workers.tending import Tending, waiting
 from workers.tools import Toolbox
+from workers.vigil import Limits
 from workers.witness import Witness
 
 GRACE_S = 25.0
 PIPELINE_CONNECTIONS_MAX = 4
 CLAIM_CONNECTIONS_MAX = 2
-EXIT_LEASE_LOST = 75
 ALONE_IDLE_S = 5.0
+LOOK_EVERY_S = 0.1
+SWEEP_EVERY_S = 0.02
+STORE_S_MAX = 5.0
+STATS_JOBS_MAX = 64
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +56,7 @@ class Duty:
     threads: dict[str, int]
     witness_fd: int
     alone: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 class Child:
@@ -65,16 +73,24 @@ class Child:
         self.loads = {
             queue: Load(threads, ahead=not duty.alone) for queue, threads in duty.threads.items()
         }
-        self.toolbox = Toolbox(config, open_pool(url, size_max=PIPELINE_CONNECTIONS_MAX))
         self.claims = open_pool(url, size_max=CLAIM_CONNECTIONS_MAX)
+        self.tending = Tending(self.claims, worker_id=duty.process_id)
+        self.toolbox = Toolbox(
+            config,
+            open_pool(url, size_max=PIPELINE_CONNECTIONS_MAX),
+            cancelled=lambda: self.tending.cancelled,
+        )
         self.ledger = Ledger(partial(connect, url, name="avivro ledger"))
         self.lease = Lease(
             partial(connect, url, name="avivro lease"),
             process_id=duty.process_id,
             role="worker",
             describe=self.describe,
-            on_lost=lambda: os._exit(EXIT_LEASE_LOST),
+            stats=self.stats,
+            on_renewed=self.witness.renewed,
+            on_lost=lose_lease,
         )
+        self.heartbeat = Heartbeat(self.witness, lease_ran_out=self.lease.ran_out)
         self.workers: list[dramatiq.Worker] = []
 
     def describe(self) -> dict[str, Any]:
@@ -85,17 +101,30 @@ class Child:
             for queue, load in self.loads.items()
         }
 
-    def start(self) -> None:
-        if not wait_for("Postgres", self.lease.register, stop=self.draining.is_set):
-            return
+    def stats(self) -> dict[str, Any]:
+        return {
+            "rss_mb": rss_bytes(os.getpid()) // MEGABYTE,
+            "jobs_ended": self.witness.ended_jobs,
+            "running": self.witness.running()[:STATS_JOBS_MAX],
+        }
+
+    def start(self, request: StopRequest) -> bool:
+        """False when it was asked to stop before Postgres was there."""
+        self.heartbeat.start()
+        if not wait_for("Postgres", self.lease.register, stop=lambda: request.asked):
+            return False
         self.lease.start()
         self.ledger.start()
         for queue, load in self.loads.items():
-            worker = dramatiq.Worker(
-                self.broker(queue, load), worker_threads=load.threads, worker_timeout=200
-            )
+            broker = self.broker(queue, load)
+            # Dramatiq's own command says so at this point; time limits are watched from here on.
+            broker.emit_after("process_boot")
+            worker = dramatiq.Worker(broker, worker_threads=load.threads, worker_timeout=200)
             worker.start()
             self.workers.append(worker)
+            self.tending.workers[queue] = worker
+        self.tending.start()
+        return True
 
     def broker(self, queue: str, load: Load) -> RunwayBroker:
         assert self.config.redis_url is not None
@@ -112,51 +141,96 @@ class Child:
             witness=self.witness,
         )
 
-    def drain(self) -> None:
-        """Fetch nothing more, let what runs finish within the grace time, give the rest back."""
+    def work(self, request: StopRequest) -> None:
+        """Return when asked to stop, or when there is a reason to leave."""
+        busy_at = time.monotonic()
+        while not request.asked:
+            time.sleep(LOOK_EVERY_S)
+            if self.is_holding():
+                busy_at = time.monotonic()
+            reason = self.reason_to_leave(idle_s=time.monotonic() - busy_at)
+            if reason is not None:
+                log.info("this worker process leaves: %s", reason)
+                return
+
+    def reason_to_leave(self, *, idle_s: float) -> str | None:
+        limits, ended = self.duty.limits, self.witness.ended_jobs
+        if self.duty.alone and idle_s > ALONE_IDLE_S:
+            return "no job waits to be run alone"
+        if 0 < limits.jobs_max <= ended:
+            return f"{ended} jobs ended, the limit is {limits.jobs_max}"
+        used_mb = rss_bytes(os.getpid()) // MEGABYTE
+        # Not before it did something: a ceiling below its size at rest must not stop all work.
+        if 0 < limits.memory_mb_max < used_mb and ended:
+            return f"it uses {used_mb} MB of memory, the limit is {limits.memory_mb_max} MB"
+        return None
+
+    def is_holding(self) -> bool:
+        return any(load.held() for load in self.loads.values())
+
+    def drain(self, request: StopRequest) -> None:
+        """Fetch nothing more, give back what has not begun, let what runs finish.
+
+        Only a request to stop limits its time, to GRACE_S; a second one ends it.
+        """
         self.draining.set()
-        until = time.monotonic() + GRACE_S
-        stops = [
-            threading.Thread(target=worker.stop, args=(int(GRACE_S * 1000),), daemon=True)
-            for worker in self.workers
-        ]
-        for stop in stops:
-            stop.start()
-        for stop in stops:
-            stop.join(max(0.0, until - time.monotonic()))
+        self.witness.leave()
+        self.tending.end()
+        for worker in self.workers:
+            for thread in worker.workers:
+                thread.stop()
+            for consumer in worker.consumers.values():
+                consumer.stop()
+        until: float | None = None
+        while not self.give_back_waiting() or self.is_holding():
+            if until is None and request.asked:
+                until = time.monotonic() + GRACE_S
+            if request.hurry or (until is not None and time.monotonic() > until):
+                break
+            time.sleep(SWEEP_EVERY_S)
+        self.give_back_running()
+        if self.ledger.is_alive():
+            self.ledger.close(timeout_s=STORE_S_MAX)
+        self.lease.resign()
+
+    def give_back_waiting(self) -> bool:
+        """Give back what was claimed and not begun; True when no more can be claimed."""
+        for worker in self.workers:
+            assert isinstance(worker.broker, RunwayBroker)
+            for job in waiting(worker):
+                worker.broker.give_back(job)
+        consumers = [each for worker in self.workers for each in worker.consumers.values()]
+        ended = [consumer for consumer in consumers if not consumer.is_alive()]
+        for consumer in ended:
+            if consumer.consumer is not None:
+                consumer.requeue_messages([])
+        return len(ended) == len(consumers)
+
+    def give_back_running(self) -> None:
         for load in self.loads.values():
             for job in load.held():
                 log.warning("job %d (%s) did not end within the grace time", job.id, job.kind)
                 self.ledger.put(hand_back(job))
-        if self.ledger.is_alive():
-            self.ledger.close(timeout_s=5)
-        self.lease.resign()
 
 
 def run(config: Config, duty: Duty) -> None:
-    """Work until SIGTERM or SIGINT, or until the parent's pipe closes."""
+    """Work until SIGTERM or SIGINT, until the parent is gone, or until it is time to leave."""
     load_doorways()
+    faulthandler.register(DUMP_SIGNAL, file=sys.stderr, all_threads=True)
     child = Child(config, duty)
-    stop = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-    threading.Thread(target=watch_parent, args=(stop,), daemon=True).start()
-    child.start()
-    log.info("worker ready: %s", ", ".join(f"{q} x {n}" for q, n in duty.threads.items()))
-    while not stop.wait(ALONE_IDLE_S if duty.alone else None):
-        if not any(load.held() for load in child.loads.values()):
-            break
-    child.drain()
+    request = StopRequest()
+    request.listen()
+    threading.Thread(target=watch_parent, args=(request,), daemon=True).start()
+    if child.start(request):
+        log.info("worker ready: %s", ", ".join(f"{q} x {n}" for q, n in duty.threads.items()))
+        child.work(request)
+        child.drain(request)
     # Threads that outlived the grace time must not hold the process: their jobs are given back.
     sys.stderr.flush()
     os._exit(0)
 
 
-def watch_parent(stop: threading.Event) -> None:
+def watch_parent(request: StopRequest) -> None:
     """The parent holds the other end of our standard input, and says nothing on it."""
     os.read(0, 1)
-    stop.set()
+    request.ask()

@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Lease(threading.Thread):
-    """`held` is false while renewing fails: fetch nothing then. `on_lost` is called once."""
+    """`held` is false while renewing fails: fetch nothing then. `on_lost` is called once.
+
+    `stats` says what the process is doing; `on_renewed` gets the time of each renewal.
+    """
 
     def __init__(
         self,
@@ -34,28 +37,35 @@ class Lease(threading.Thread):
         process_id: UUID,
         role: str,
         describe: Callable[[], dict[str, Any]],
+        stats: Callable[[], dict[str, Any]] | None = None,
+        on_renewed: Callable[[float], None] = lambda at: None,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="lease", daemon=True)
-        self.held = False
+        self._is_confirmed = False
+        self._renewed_at = 0.0
         self._open_connection = open_connection
         self._process_id = process_id
         self._role = role
         self._describe = describe
+        self._stats = stats
+        self._on_renewed = on_renewed
         self._on_lost = on_lost
         self._conn: Connection | None = None
         self._ended = threading.Event()
 
-    def _renew(self) -> bool:
-        """Only a worker's lease can be lost: other roles hold no jobs and register anew."""
-        if self._role != "worker":
-            self.register()
-            return True
-        with self._connection().transaction():
-            return processes.renew(self._connection(), id=self._process_id, queues=self._describe())
+    @property
+    def held(self) -> bool:
+        """False by the clock, too: a renewal may hang for ever."""
+        return self._is_confirmed and not self.ran_out()
+
+    def ran_out(self) -> bool:
+        """Whether the last renewal is too long ago; false before the first."""
+        return self._renewed_at > 0 and time.monotonic() - self._renewed_at >= LEASE_S
 
     def register(self) -> None:
         """Announce the process. Raises OperationalError while Postgres is away."""
+        asked_at = time.monotonic()
         with self._connection().transaction():
             processes.register(
                 self._connection(),
@@ -65,30 +75,58 @@ class Lease(threading.Thread):
                 pid=os.getpid(),
                 queues=self._describe(),
             )
-        self.held = True
+        self._confirm(asked_at)
 
     def run(self) -> None:
-        renewed_at = time.monotonic()
-        while not self._ended.wait(RENEW_S if self.held else RETRY_S):
+        while not self._ended.wait(RENEW_S if self._is_confirmed else RETRY_S):
             try:
-                self.held = self._renew()
+                is_held = self._renew()
             except psycopg.OperationalError as error:
-                self.held = False
+                self._is_confirmed = False
                 log.warning("cannot renew the lease: %s", str(error).strip().split("\n")[0])
-                if self._role != "worker" or time.monotonic() - renewed_at < LEASE_S:
-                    continue
-            if not self.held:
+                is_held = self._role != "worker" or not self.ran_out()
+            if not is_held:
+                self._is_confirmed = False
                 self._on_lost()
                 return
-            renewed_at = time.monotonic()
+
+    def _renew(self) -> bool:
+        """Only a worker's lease can be lost: other roles hold no jobs and register anew."""
+        if self._role != "worker":
+            self.register()
+            return True
+        asked_at = time.monotonic()
+        with self._connection().transaction():
+            is_held = processes.renew(
+                self._connection(),
+                id=self._process_id,
+                queues=self._describe(),
+                stats=None if self._stats is None else self._stats(),
+            )
+        if is_held:
+            self._confirm(asked_at)
+        return is_held
+
+    def _confirm(self, asked_at: float) -> None:
+        """It holds from when it was asked for, at the latest: the answer may have been slow."""
+        self._renewed_at = asked_at
+        self._is_confirmed = True
+        self._on_renewed(asked_at)
 
     def resign(self) -> None:
-        """Take the row away in an orderly end."""
+        """End the lease in order. Jobs that a worker still holds are innocent."""
         self._ended.set()
-        self.join(1)
+        if self.ident is not None:
+            self.join(1)
+        if self.is_alive():
+            log.warning("a renewal hangs; the lease runs out by itself in %.0f s", LEASE_S)
+            return
         try:
             with self._connection().transaction():
-                processes.resign(self._connection(), id=self._process_id)
+                if self._role == "worker":
+                    processes.expire(self._connection(), id=self._process_id, started=[])
+                else:
+                    processes.resign(self._connection(), id=self._process_id)
         except psycopg.OperationalError:
             log.warning("could not resign; the lease runs out by itself in %.0f s", LEASE_S)
 

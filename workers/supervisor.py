@@ -1,13 +1,13 @@
-"""Keeps processes alive: starts them, replaces the ones that die, ends them in order."""
+"""Keeps processes alive: starts them, watches them, replaces the ones that end, ends them all."""
 
 import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import Protocol
 
 # A process that dies within HEALTHY_AFTER_S of its start is restarted ever more slowly.
@@ -15,11 +15,62 @@ HEALTHY_AFTER_S = 10.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 POLL_S = 0.1
 TERM_GRACE_S = 35.0
+# After a second request to end: what they run is handed back, nothing is waited for.
+HURRY_S = 8.0
+# A terminal signals the whole process group, and then each parent its children: one request.
+SAME_REQUEST_S = 2.0
+# Processes of one post that finish their last jobs while a new one works already.
+LEAVING_MAX = 2
 # glibc keeps an arena per thread and gives little of it back: a worker would stay as large as its
 # largest documents.
 LEAN = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 log = logging.getLogger(__name__)
+
+
+class StopRequest:
+    """Asked once: end in order. Asked again, later than SAME_REQUEST_S: end at once.
+
+    Plain flags: a signal may interrupt the very thread that holds the lock of an Event.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.hurry = False
+        self._asked_at = 0.0
+
+    def ask(self) -> None:
+        if not self.asked:
+            self._asked_at = time.monotonic()
+            self.asked = True
+        elif time.monotonic() - self._asked_at > SAME_REQUEST_S:
+            self.hurry = True
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT as requests; for the main thread."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.ask()
+
+        signal.signal(signal.SIGTERM, ask)
+        signal.signal(signal.SIGINT, ask)
+
+
+class Hand:
+    """A process that fills a post."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def look(self) -> None:
+        """Called ten times a second while it lives: may end it."""
+
+    def is_leaving(self) -> bool:
+        """Whether it finishes its last jobs, so that a new one may start beside it."""
+        return False
+
+    def ended(self, code: int) -> None:
+        """Called once, after its death."""
 
 
 class Post(Protocol):
@@ -31,10 +82,9 @@ class Post(Protocol):
     def wanted(self) -> bool:
         """Whether an empty post shall be filled now."""
 
-    def start(self, env: Mapping[str, str]) -> "subprocess.Popen[bytes]": ...
-
-    def ended(self) -> None:
-        """Called once for each process of this post that ended by itself."""
+    def start(self, env: Mapping[str, str]) -> Hand:
+        """Raises OSError when the machine has no room for one more process."""
+        ...
 
 
 class Command:
@@ -49,43 +99,68 @@ class Command:
     def wanted(self) -> bool:
         return True
 
-    def start(self, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        return spawn(self._arguments, env)
-
-    def ended(self) -> None:
-        pass
+    def start(self, env: Mapping[str, str]) -> Hand:
+        return Hand(spawn(self._arguments, env))
 
 
 class Seat:
-    """A post and the process that fills it now."""
+    """A post, the process that fills it now, and those before it that are leaving."""
 
     def __init__(self, post: Post, env: Mapping[str, str]) -> None:
         self.post = post
-        self.process: subprocess.Popen[bytes] | None = None
+        self.hand: Hand | None = None
+        self.leaving: list[Hand] = []
         self._env = env
         self._started_at = 0.0
         self._due_at = 0.0
         self._quick_deaths = 0
 
-    def tend(self) -> None:
-        if self.process is not None and self.process.poll() is not None:
-            self._bury(self.process)
-        if self.process is None and time.monotonic() >= self._due_at and self.post.wanted():
-            self._started_at = time.monotonic()
-            self.process = self.post.start(self._env)
+    def hands(self) -> list[Hand]:
+        return [*self.leaving, *([] if self.hand is None else [self.hand])]
 
-    def _bury(self, process: "subprocess.Popen[bytes]") -> None:
-        self.process = None
-        self.post.ended()
-        if process.returncode == 0:
+    def tend(self) -> None:
+        self.watch()
+        is_due = time.monotonic() >= self._due_at and len(self.leaving) < LEAVING_MAX
+        if self.hand is None and is_due and self.post.wanted():
+            self._start()
+
+    def watch(self) -> None:
+        """Look at every process, bury the dead."""
+        for hand in self.hands():
+            code = hand.process.poll()
+            if code is not None:
+                self._bury(hand, code)
+                continue
+            hand.look()
+            if hand is self.hand and hand.is_leaving():
+                log.info("%s takes no more jobs; a new one starts", self.post.name)
+                self.leaving.append(hand)
+                self.hand = None
+
+    def _start(self) -> None:
+        self._started_at = time.monotonic()
+        try:
+            self.hand = self.post.start(self._env)
+        except OSError as error:
+            log.warning("%s cannot start: %s", self.post.name, error)
+            self._due_at = time.monotonic() + self.post.backoff_s[-1]
+
+    def _bury(self, hand: Hand, code: int) -> None:
+        hand.ended(code)
+        if hand in self.leaving:
+            self.leaving.remove(hand)
+            return
+        self.hand = None
+        if code == 0:
             return
         lived_s = time.monotonic() - self._started_at
         self._quick_deaths = 0 if lived_s > HEALTHY_AFTER_S else self._quick_deaths + 1
         backoff_s = self.post.backoff_s
         wait_s = backoff_s[min(self._quick_deaths, len(backoff_s) - 1)]
         self._due_at = time.monotonic() + wait_s
-        what = cause(process.returncode)
-        log.warning("%s ended (%s); a new one starts in %.1f s", self.post.name, what, wait_s)
+        log.warning(
+            "%s ended (%s); a new one starts in %.1f s", self.post.name, cause(code), wait_s
+        )
 
 
 class Supervisor:
@@ -93,36 +168,46 @@ class Supervisor:
 
     def __init__(self, posts: Sequence[Post], env: Mapping[str, str]) -> None:
         self._seats = [Seat(post, env) for post in posts]
-        self._stopped = threading.Event()
+        self._request = StopRequest()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._request.ask()
 
     def run_until_signal(self) -> None:
         """Run until SIGTERM or SIGINT; for the main thread."""
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda number, frame: self.stop())
+        self._request.listen()
         self.run()
 
     def run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._request.asked:
             for seat in self._seats:
                 seat.tend()
-            self._stopped.wait(POLL_S)
-        end([seat.process for seat in self._seats if seat.process is not None])
+            time.sleep(POLL_S)
+        self._end()
+
+    def _end(self) -> None:
+        """Ask all to end, wait for them together, kill those that do not."""
+        ask_to_end(self._hands())
+        until, is_hurried = time.monotonic() + TERM_GRACE_S, False
+        while self._hands():
+            if self._request.hurry and not is_hurried:
+                is_hurried, until = True, min(until, time.monotonic() + HURRY_S)
+                ask_to_end(self._hands())
+            if time.monotonic() > until:
+                for hand in self._hands():
+                    hand.process.kill()
+                    hand.process.wait()
+            for seat in self._seats:
+                seat.watch()
+            time.sleep(POLL_S)
+
+    def _hands(self) -> list[Hand]:
+        return [hand for seat in self._seats for hand in seat.hands()]
 
 
-def end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Ask all to end, wait for them together, kill those that do not."""
-    for process in processes:
-        process.terminate()
-    until = time.monotonic() + TERM_GRACE_S
-    for process in processes:
-        try:
-            process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def ask_to_end(hands: Sequence[Hand]) -> None:
+    for hand in hands:
+        hand.process.terminate()
 
 
 def spawn(
