@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 
-from db import jobs, lanes, processes
+from db import jobs, lanes, processes, waits
 from db.jobs import Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
@@ -112,6 +112,7 @@ class Dispatcher:
         self._rescue_now_and_then()
         with self._conn.transaction():
             promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
+            promoted += waits.settle(self._conn, rows_max=ROWS_MAX)
             capacity = processes.list_capacity(self._conn)
             mine = lanes.take_queues(self._conn, list(capacity.keys() & self._hands.keys()))
             dealt, held_s = self._deal_all(mine, capacity, epoch)
