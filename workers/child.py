@@ -18,13 +18,16 @@ from uuid import UUID
 import dramatiq
 
 from db.pool import connect, open_pool, wait_for
+from workers import tracing
 from workers.actors import load_doorways, run_job
 from workers.broker import Load, RunwayBroker
 from workers.config import Config
 from workers.heartbeat import DUMP_SIGNAL, Heartbeat, lose_lease
+from workers.job_log import JobLog
 from workers.lease import Lease
 from workers.ledger import Ledger
 from workers.memory import MEGABYTE, rss_bytes
+from workers.metrics import Flusher
 from workers.outcome import hand_back
 from workers.runway import Runway, alone
 from workers.supervisor import StopRequest
@@ -40,6 +43,8 @@ ALONE_IDLE_S = 5.0
 LOOK_EVERY_S = 0.1
 SWEEP_EVERY_S = 0.02
 STORE_S_MAX = 5.0
+# Figures and log lines wait rather than keep a claim from a connection.
+BORROW_S = 2.0
 STATS_JOBS_MAX = 64
 
 log = logging.getLogger(__name__)
@@ -81,6 +86,9 @@ class Child:
             cancelled=lambda: self.tending.cancelled,
         )
         self.ledger = Ledger(partial(connect, url, name="avivro ledger"))
+        borrow = partial(self.claims.connection, timeout=BORROW_S)
+        self.flusher = Flusher(borrow)
+        self.job_log = JobLog(borrow)
         self.lease = Lease(
             partial(connect, url, name="avivro lease"),
             process_id=duty.process_id,
@@ -115,6 +123,8 @@ class Child:
             return False
         self.lease.start()
         self.ledger.start()
+        self.flusher.start()
+        self.job_log.start()
         for queue, load in self.loads.items():
             broker = self.broker(queue, load)
             # Dramatiq's own command says so at this point; time limits are watched from here on.
@@ -191,6 +201,9 @@ class Child:
         self.give_back_running()
         if self.ledger.is_alive():
             self.ledger.close(timeout_s=STORE_S_MAX)
+        self.job_log.close()
+        self.flusher.close()
+        tracing.end()
         self.lease.resign()
 
     def give_back_waiting(self) -> bool:

@@ -18,6 +18,7 @@ import psycopg
 from db import processes
 from db.pool import Connection
 from db.processes import LEASE_S, RENEW_S
+from workers import metrics
 
 RETRY_S = 0.5
 
@@ -81,8 +82,10 @@ class Lease(threading.Thread):
         while not self._ended.wait(RENEW_S if self._is_confirmed else RETRY_S):
             try:
                 is_held = self._renew()
+                metrics.count(metrics.RENEWALS, self._role, "ok" if is_held else "lost")
             except psycopg.OperationalError as error:
                 self._is_confirmed = False
+                metrics.count(metrics.RENEWALS, self._role, "failed")
                 log.warning("cannot renew the lease: %s", str(error).strip().split("\n")[0])
                 is_held = self._role != "worker" or not self.ran_out()
             if not is_held:

@@ -1,7 +1,7 @@
 """Everything that runs beside the databases: the long-running commands of the Procfile."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from workers.config import Config
@@ -10,20 +10,22 @@ from workers.supervisor import Command, Supervisor
 # The Procfile says the same to process managers; a test compares.
 RELEASE = ("migrate",)
 PROCESSES: Mapping[str, tuple[str, ...]] = {
-    name: (name,) for name in ("worker", "dispatcher", "scheduler")
+    name: (name,) for name in ("worker", "dispatcher", "scheduler", "dashboard")
 }
+# What a command needs that waits for its own jobs alone.
+ENGINE = ("worker", "dispatcher")
 
 
-def supervise(config: Config) -> Supervisor:
+def supervise(config: Config, names: Iterable[str] = PROCESSES) -> Supervisor:
     """One of each process, on the servers of this configuration."""
-    posts = [Command(name, arguments) for name, arguments in PROCESSES.items()]
+    posts = [Command(name, PROCESSES[name]) for name in names]
     return Supervisor(posts, environment(config))
 
 
 @contextmanager
 def running(config: Config) -> Iterator[None]:
-    """The whole stack for the length of the block; ends it in order, waiting for it."""
-    supervisor = supervise(config)
+    """What runs jobs, for the length of the block; ends it in order, waiting for it."""
+    supervisor = supervise(config, ENGINE)
     thread = threading.Thread(target=supervisor.run, name="supervisor")
     thread.start()
     try:

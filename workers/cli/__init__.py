@@ -13,6 +13,7 @@ from db.migrate import MigrationError
 from workers import log
 from workers.cli import (
     console,
+    dashboard,
     demo,
     jobs,
     knowledge,
@@ -41,6 +42,7 @@ def begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log in de
 
 operations.register(app)
 processes.register(app)
+dashboard.register(app)
 knowledge.register(app)
 demo.register(app)
 seeding.register(app)

@@ -2,7 +2,7 @@
 
 import typer
 
-from workers.cli.services import services
+from workers.cli.services import process
 from workers.dashboard import server
 
 
@@ -12,5 +12,5 @@ def register(app: typer.Typer) -> None:
 
 def dashboard() -> None:
     """Serve /metrics, /healthz and /readyz on DASHBOARD_HOST and DASHBOARD_PORT."""
-    with services() as found:
+    with process("dashboard") as found:
         server.run(found)

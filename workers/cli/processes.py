@@ -14,7 +14,7 @@ import typer
 from db.pool import connect, wait_for
 from workers import child, crew, dispatcher
 from workers.cli import console
-from workers.cli.services import services
+from workers.cli.services import process
 from workers.config import Config
 from workers.heartbeat import LoopSignal, Watchdog
 from workers.jobs import QUEUES
@@ -68,7 +68,7 @@ def worker(
     """Run jobs until told to stop; a process that dies, hangs or grows too large is replaced."""
     chosen = parse_queues(queue, threads)
     limits = parse_limits(max_jobs, max_memory)
-    with services() as found:
+    with process("supervisor") as found:
         assert found.database_url is not None
         assert found.redis_url is not None
         posts = crew.posts(
@@ -88,21 +88,21 @@ def worker_child(
     """One process of `avivro worker`, which starts and replaces it."""
     limits = Limits(jobs_max=max_jobs, memory_mb_max=max_memory)
     duty = child.Duty(process_id, parse_queues(queue, None), witness, alone, limits)
-    with services() as found:
+    with process("worker") as found:
         child.run(found, duty)
 
 
 def run_dispatcher() -> None:
     """Send jobs to the workers, fairly and as late as possible; rescue what dead ones held."""
     stopped = stopped_by_signal()
-    with services() as found:
+    with process("dispatcher") as found:
         dispatch(found, stopped)
 
 
 def run_scheduler() -> None:
     """Enqueue what the timetable says, each tick once, however many schedulers there are."""
     stopped = stopped_by_signal()
-    with services(redis=False) as found:
+    with process("scheduler", redis=False) as found:
         # Imports point down and the schedules stand above, so here they are only a name.
         import_module("schedules.clock").serve(found.database_url, stopped)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from db.embedded import serve
 from db.pool import Connection, connect
-from workers import config
+from workers import config, log, tracing
 from workers.config import Config
 
 
@@ -25,6 +25,18 @@ def services(*, redis: bool = True) -> Iterator[Config]:
             database_direct_url=found.database_direct_url or served.database_url,
             redis_url=found.redis_url or served.redis_url,
         )
+
+
+@contextmanager
+def process(role: str, *, redis: bool = True) -> Iterator[Config]:
+    """As `services`, for a process that runs for long: its logs and spans say its role."""
+    with services(redis=redis) as found:
+        log.begin_process(role, chosen=found.log_format)
+        tracing.begin(role, endpoint=found.otel_exporter_otlp_endpoint)
+        try:
+            yield found
+        finally:
+            tracing.end()
 
 
 @contextmanager
