@@ -129,6 +129,12 @@ def list_progress(conn: Connection, ids: Sequence[UUID]) -> list[SourceProgress]
     return cursor.execute(SQL.list_progress, {"ids": list(ids)}).fetchall()
 
 
+def list_source_ids(conn: Connection, agent_id: UUID, *, rows_max: int) -> list[UUID]:
+    """The agent's sources, oldest first."""
+    arguments = {"agent_id": agent_id, "rows_max": rows_max}
+    return [row[0] for row in conn.execute(SQL.list_source_ids, arguments).fetchall()]
+
+
 def find_agent(conn: Connection, agent_id: UUID) -> Agent | None:
     cursor = conn.cursor(row_factory=class_row(Agent))
     return cursor.execute(SQL.find_agent, {"agent_id": agent_id}).fetchone()

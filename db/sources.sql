@@ -46,5 +46,9 @@ RETURNING id
 SELECT id, name, status, error_message, progress, chunks_count, tokens_count
 FROM public.knowledge_sources WHERE id = ANY(%(ids)s::uuid[]) ORDER BY created_at, id
 
+-- name: list_source_ids
+SELECT id FROM public.knowledge_sources WHERE agent_id = %(agent_id)s
+ORDER BY created_at, id LIMIT %(rows_max)s
+
 -- name: find_agent
 SELECT a.id, a.name, a.user_id, a.embedding_model FROM public.agents AS a WHERE a.id = %(agent_id)s

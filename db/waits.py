@@ -32,6 +32,10 @@ class Waited:
     def ended(self) -> int:
         return self.completed + self.failed
 
+    @property
+    def asked(self) -> int:
+        return self.ended + self.open
+
 
 @dataclass(frozen=True, slots=True)
 class FailedJob:
@@ -83,20 +87,23 @@ def settle(conn: Connection, *, rows_max: int) -> int:
     return int(row[0])
 
 
-def count_waits(conn: Connection, job_id: int) -> Waited:
-    """All zeros for a job that waits for nothing."""
+def count_waits(conn: Connection, job_id: int, *, kind: str | None = None) -> Waited:
+    """All zeros for a job that waits for nothing. With `kind`, only jobs of that kind."""
     cursor = conn.cursor(row_factory=class_row(Waited))
-    counted = cursor.execute(SQL.count_waits, {"job_id": job_id}).fetchone()
+    counted = cursor.execute(SQL.count_waits, {"job_id": job_id, "kind": kind}).fetchone()
     assert counted is not None
     return counted
 
 
-def list_failed(conn: Connection, job_id: int, *, rows_max: int) -> list[FailedJob]:
-    rows = conn.execute(SQL.list_failed, {"job_id": job_id, "rows_max": rows_max}).fetchall()
-    return [FailedJob(*row) for row in rows]
+def list_failed(
+    conn: Connection, job_id: int, *, rows_max: int, kind: str | None = None
+) -> list[FailedJob]:
+    """The first by id of those that did not complete."""
+    arguments = {"job_id": job_id, "kind": kind, "rows_max": rows_max}
+    return [FailedJob(*row) for row in conn.execute(SQL.list_failed, arguments).fetchall()]
 
 
 def find_waiter(conn: Connection, job_id: int, *, kind: str) -> int | None:
-    """The oldest job of this kind that waits for the job, or did."""
+    """The oldest job of this kind that still waits for the job."""
     row = conn.execute(SQL.find_waiter, {"job_id": job_id, "kind": kind}).fetchone()
     return None if row is None else row[0]

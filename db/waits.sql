@@ -11,20 +11,24 @@ SELECT worker.add_waits(%(job_id)s, %(after)s::bigint[])
 SELECT worker.settle(%(rows_max)s)
 
 -- name: count_waits
+-- Of one kind, or of all. A job that is gone has no kind any more.
 SELECT count(*) FILTER (WHERE ended_as IS NULL) AS open,
        count(*) FILTER (WHERE ended_as = 'completed') AS completed,
        count(*) FILTER (WHERE ended_as = 'discarded') AS discarded,
        count(*) FILTER (WHERE ended_as = 'cancelled') AS cancelled
-FROM worker.waits WHERE job_id = %(job_id)s
+FROM worker.waits AS w WHERE job_id = %(job_id)s
+  AND (%(kind)s::text IS NULL OR EXISTS (
+      SELECT FROM worker.jobs AS j WHERE j.id = w.waits_for AND j.kind = %(kind)s::text))
 
 -- name: list_failed
 -- The first by id of those that did not complete, with their arguments.
 SELECT w.waits_for, j.kind, j.args, w.ended_as
 FROM worker.waits AS w JOIN worker.jobs AS j ON j.id = w.waits_for
 WHERE w.job_id = %(job_id)s AND w.ended_as IN ('discarded', 'cancelled')
+  AND (%(kind)s::text IS NULL OR j.kind = %(kind)s)
 ORDER BY w.waits_for LIMIT %(rows_max)s
 
 -- name: find_waiter
--- What of this kind waits, or waited, for the job.
+-- What of this kind still waits for the job.
 SELECT min(w.job_id) FROM worker.waits AS w JOIN worker.jobs AS j ON j.id = w.job_id
-WHERE w.waits_for = %(job_id)s AND j.kind = %(kind)s
+WHERE w.waits_for = %(job_id)s AND j.kind = %(kind)s AND j.state = 'scheduled' AND j.blocked

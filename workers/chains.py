@@ -94,6 +94,12 @@ def add_to_batch(
     return members
 
 
+def callback_of(conn: Connection, job_id: int, *, then: Payload) -> int:
+    """What does `then` after the job: the one that waits for it already, or a new one; its id."""
+    found = waits.find_waiter(conn, job_id, kind=kind_of(then).name)
+    return found or enqueue_after(conn, then, after=[job_id], even_if_failed=True)
+
+
 def enqueue_members(
     conn: Connection, payloads: Iterable[Payload], *, tenant: UUID | None, priority: int
 ) -> list[int]:

@@ -42,7 +42,21 @@ class Prune:
     """Delete what is old: finished jobs, their logs, caches, ticks."""
 
 
-Payload = IndexSource | Probe | Prune
+@dataclass(frozen=True, slots=True)
+class ReindexAgent:
+    """Index every source of an agent again, as one batch."""
+
+    agent_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ReportReindex:
+    """The callback of that batch: tell the agent's owner how it went."""
+
+    agent_id: UUID
+
+
+Payload = IndexSource | Probe | Prune | ReindexAgent | ReportReindex
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,8 @@ class Kind:
 
 
 BULK_JOBS = 1000
+# For work that a customer did not just ask for: theirs comes first.
+BULK_PRIORITY = 10
 
 # fmt: off
 KINDS = {kind.name: kind for kind in (
@@ -79,6 +95,8 @@ KINDS = {kind.name: kind for kind in (
     Kind(Probe, "default", RetryPlan(10, first_s=1, factor=1, jitter=0), time_limit_s=600),
     Kind(Prune, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(ReindexAgent, "default", RetryPlan(5, first_s=5), time_limit_s=300, unique_by="agent_id"),
+    Kind(ReportReindex, "default", RetryPlan(5, first_s=5), time_limit_s=60),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

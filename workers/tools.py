@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from db.fence import Fence
 from db.jobs import Claimed
 from db.pool import Pool
+from db.waits import Waited
 from pipelines.errors import Permanent
 from workers import uploads
 from workers.config import Config
@@ -56,16 +57,21 @@ class Toolbox:
             ),
             try_number=burnt_attempts(job, KINDS[job.kind].retry),
             box=self,
+            waited=Waited(**(job.waited or {})),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools of one attempt. `try_number` counts from 1 and skips spared attempts."""
+    """The tools of one attempt. `try_number` counts from 1 and skips spared attempts.
+
+    `waited` says how the jobs ended that a callback or a step waited for.
+    """
 
     db: Fence
     try_number: int
     box: Toolbox
+    waited: Waited
 
     @property
     def reading(self) -> "ReadingTools":

@@ -6,7 +6,18 @@ from uuid import UUID
 import pytest
 
 from workers import actors, jobs
-from workers.jobs import KINDS, QUEUES, IndexSource, Probe, Prune, args_schema, decode, encode
+from workers.jobs import (
+    KINDS,
+    QUEUES,
+    IndexSource,
+    Probe,
+    Prune,
+    ReindexAgent,
+    ReportReindex,
+    args_schema,
+    decode,
+    encode,
+)
 
 ROOT = Path(jobs.__file__).parent.parent
 SOURCE_ID = UUID("8c3f6a52-6f0e-4f0d-9f3e-0d6a1f1f9a11")
@@ -17,6 +28,8 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "index_source": IndexSource,
         "probe": Probe,
         "prune": Prune,
+        "reindex_agent": ReindexAgent,
+        "report_reindex": ReportReindex,
     }
 
 

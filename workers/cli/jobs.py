@@ -1,13 +1,15 @@
 """`avivro jobs`: look at jobs and act on them."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import psycopg
 import typer
 
-from db import jobs
+from db import jobs, waits
 from db.jobs import Job
+from db.waits import Waited
 from workers.cli import console
 from workers.cli.services import database
 
@@ -44,18 +46,26 @@ def show(job_id: int, as_json: console.JsonOption = False) -> None:
     """Show one job with its attempts and errors."""
     with database() as conn:
         job = jobs.get_job(conn, job_id)
+        waited_for = waits.count_waits(conn, job_id)
     if job is None:
         console.fail(f"there is no job {job_id}", code=1)
     if as_json:
-        console.print_json(job)
+        console.print_json({**asdict(job), "waits": asdict(waited_for)})
         return
     for name in ("kind", "queue", "state", "tenant", "priority", "attempt", "max_attempts",
                  "created_at", "run_at", "dispatched_at", "started_at", "finished_at",
                  "progress", "args"):  # fmt: skip
         console.out.print(f"[bold]{name:<14}[/] {getattr(job, name)}", highlight=False)
+    if waited_for.asked:
+        console.out.print(f"[bold]{'waits for':<14}[/] {tell(waited_for)}", highlight=False)
     for error in job.errors:
         console.out.print(f"\n[red]attempt {error['attempt']} at {error['at']}[/]")
         console.out.print(error.get("trace") or error["error"], markup=False, highlight=False)
+
+
+def tell(waited_for: Waited) -> str:
+    counts = {name: count for name, count in asdict(waited_for).items() if count}
+    return f"{waited_for.asked} jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items())
 
 
 @app.command("retry")

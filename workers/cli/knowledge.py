@@ -1,4 +1,4 @@
-"""`avivro ingest`, `search` and `demo`: knowledge in, answers out."""
+"""`avivro ingest`, `reindex` and `search`: knowledge in, answers out."""
 
 import sys
 import time
@@ -17,10 +17,12 @@ from db.chunks import Passage
 from db.pool import Connection, connect
 from db.sources import Agent, SourceProgress
 from workers import stack, uploads
+from workers.chains import callback_of
 from workers.cli import console
 from workers.cli.excerpt import excerpt
-from workers.cli.services import services
+from workers.cli.services import database, services
 from workers.config import Config
+from workers.jobs import ReindexAgent, ReportReindex, enqueue
 from workers.tools import embedder_for
 
 POLL_S = 0.2
@@ -29,6 +31,7 @@ STDIN_CHARS_MAX = 50_000_000
 
 def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
+    app.command("reindex")(reindex)
     app.command("search")(search)
 
 
@@ -57,6 +60,21 @@ def ingest(
         print_sources(done)
     if any(source.status == "failed" for source in done):
         raise typer.Exit(1)
+
+
+def reindex(
+    agent: Annotated[UUID, typer.Argument(help="The agent's id.")],
+    as_json: console.JsonOption = False,
+) -> None:
+    """Index all sources of an agent again, after what customers wait for; tell its owner."""
+    with database() as conn:
+        require_agent(conn, agent)
+        job_id = enqueue(conn, ReindexAgent(agent))
+        batch_id = callback_of(conn, job_id, then=ReportReindex(agent))
+    if as_json:
+        console.print_json({"batch": batch_id})
+        return
+    console.out.print(f"batch {batch_id}; avivro jobs show {batch_id} says how far it is")
 
 
 @contextmanager
