@@ -16,13 +16,14 @@ from uuid import UUID
 import dramatiq
 import psycopg
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.middleware import Middleware, TimeLimit
+from dramatiq.middleware import Middleware
 
 from db import jobs
 from db.jobs import Claimed, Finish, Ticket
 from db.pool import Pool
 from workers.jobs import KINDS
 from workers.ledger import Ledger
+from workers.limits import TimeLimits
 from workers.outcome import decide, hand_back, snooze
 from workers.runway import Runway, RunwayDown
 from workers.witness import Witness
@@ -124,7 +125,7 @@ class RunwayBroker(dramatiq.Broker):
         witness: Witness,
     ) -> None:
         outcomes = Outcomes(ledger, load, witness)
-        super().__init__(middleware=[TimeLimit(), outcomes])
+        super().__init__(middleware=[outcomes, TimeLimits()])
         self.queue = queue
         self.tickets = tickets
         self.runway = runway
@@ -255,7 +256,10 @@ class Outcomes(Middleware):
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self._began.at = time.monotonic()
         self._began.result = None
-        self._began.slot = self._witness.began(message.args[0].id)
+        limit_s = KINDS[message.actor_name].time_limit_s
+        self._began.slot = self._witness.began(
+            message.args[0].id, at=self._began.at, limit_s=limit_s
+        )
 
     def after_process_message(
         self,
