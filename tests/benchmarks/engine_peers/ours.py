@@ -1,0 +1,111 @@
+"""This project's engine: jobs in Postgres, tickets in Redis, a dispatcher between them."""
+
+from collections.abc import Sequence
+
+import redis
+
+from db.migrate import migrate
+from db.pool import connect
+from tests.benchmarks.engine_peers.peer import (
+    Form,
+    create_database,
+    database_url,
+    execute,
+    python,
+    redis_url,
+)
+from workers import jobs
+from workers.jobs import Probe
+
+DATABASE = "bench_avivro"
+EFFECT = "bench"
+SINGLE_JOBS = 1_000
+ARRAY_JOBS = 1_000
+ARRAYS = 20
+COPY_JOBS = 100_000
+
+FILL = "SELECT count(worker.enqueue('probe', '{args}')) FROM generate_series(1, {jobs})"
+ENQUEUE_ARRAYS = "SELECT worker.enqueue_many('probe', array_fill('{}'::jsonb, ARRAY[%s]))"
+UNFINISHED = (
+    "SELECT EXISTS (SELECT FROM worker.jobs WHERE state IN ('available', 'dispatched', 'running'))"
+    " OR EXISTS (SELECT FROM worker.jobs WHERE state IN ('scheduled', 'retryable'))"
+)
+MOMENTS = "SELECT extract(epoch FROM {moment})::float8 FROM {rows} ORDER BY {key}"
+
+
+class Engine:
+    name = "avivro"
+    packages: Sequence[str] = ("psycopg", "dramatiq")
+    settings = "dispatcher as one more process; kind probe; synchronous_commit=on"
+    jobs = 20_000
+
+    def prepare(self) -> None:
+        create_database(DATABASE)
+        migrate(database_url(DATABASE))
+        self.conn = connect(database_url(DATABASE), autocommit=True)
+
+    def clear(self) -> None:
+        execute(
+            DATABASE,
+            "TRUNCATE worker.jobs, worker.probe_effects, worker.processes CASCADE",
+            "UPDATE worker.runway SET idle = false",
+        )
+        with redis.Redis.from_url(redis_url()) as client:
+            client.flushall()
+
+    def fill(self, jobs: int, *, sleep_ms: int) -> None:
+        args = f'{{"sleep_ms": {sleep_ms}}}' if sleep_ms else "{}"
+        execute(DATABASE, FILL.format(args=args, jobs=jobs), "VACUUM ANALYZE", "CHECKPOINT")
+
+    def put(self, number: int) -> None:
+        jobs.enqueue(self.conn, Probe(effect=EFFECT))
+
+    def forms(self) -> list[Form]:
+        return [
+            Form("one call a job", SINGLE_JOBS, lambda: list(map(self._put_empty, SINGLES))),
+            Form("one call a job, 1,000 a transaction", SINGLE_JOBS, self._put_together),
+            Form("1,000 jobs a call", ARRAYS * ARRAY_JOBS, self._put_arrays),
+            Form(f"{COPY_JOBS:,} jobs by COPY", COPY_JOBS, self._copy),
+        ]
+
+    def _put_empty(self, number: int) -> None:
+        jobs.enqueue(self.conn, Probe())
+
+    def _put_together(self) -> None:
+        with self.conn.transaction():
+            for number in SINGLES:
+                self._put_empty(number)
+
+    def _put_arrays(self) -> None:
+        for _ in range(ARRAYS):
+            self.conn.execute(ENQUEUE_ARRAYS, (ARRAY_JOBS,))
+
+    def _copy(self) -> None:
+        with self.conn.transaction():
+            jobs.enqueue_many(self.conn, [Probe()] * COPY_JOBS)
+
+    def commands(self, processes: int, threads: int) -> list[list[str]]:
+        shape = ["--processes", str(processes), "--queue", f"default:{threads}"]
+        return [python("workers", "dispatcher"), python("workers", "worker", *shape)]
+
+    def begun(self) -> dict[int, float]:
+        """As the body of the job noted it, in the transaction in which it wrote that."""
+        return self._moments("at", "worker.probe_effects", "job_id")
+
+    def claimed(self) -> dict[int, float]:
+        return self._moments("started_at", "worker.jobs", "id")
+
+    def ended(self) -> dict[int, float]:
+        """All of them, or none while some are not finished: a count would slow the workers."""
+        unfinished = self.conn.execute(UNFINISHED).fetchone()
+        if unfinished is None or unfinished[0]:
+            return {}
+        return self._moments("finished_at", "worker.jobs WHERE state = 'completed'", "id")
+
+    def _moments(self, moment: str, rows: str, key: str) -> dict[int, float]:
+        statement = MOMENTS.format(moment=moment, rows=rows, key=key)
+        found = self.conn.execute(statement.encode()).fetchall()
+        return {number: row[0] for number, row in enumerate(found) if row[0] is not None}
+
+
+SINGLES = range(SINGLE_JOBS)
