@@ -265,8 +265,9 @@ def read_epoch(conn: Connection) -> UUID:
     return UUID(str(row[0]))
 
 
-def renew_epoch(conn: Connection, *, lost: UUID) -> None:
-    conn.execute(SQL.renew_epoch, {"lost": lost})
+def renew_epoch(conn: Connection, *, lost: UUID) -> bool:
+    """False when another dispatcher has renewed it already."""
+    return conn.execute(SQL.renew_epoch, {"lost": lost}).rowcount == 1
 
 
 def set_idle(conn: Connection, *, idle: bool) -> None:

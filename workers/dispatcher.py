@@ -19,7 +19,7 @@ from db import jobs, lanes, processes, waits
 from db.jobs import Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
-from workers import dealing
+from workers import dealing, metrics
 from workers.broker import AHEAD_MS, window_jobs
 from workers.dealing import Shares
 from workers.jobs import QUEUES
@@ -82,6 +82,7 @@ class Dispatcher:
         self._runway = runway
         self._wait = wait
         self._rescued_at = 0.0
+        self._flushed_at = time.monotonic()
         self._hands = {queue: Hand() for queue in QUEUES}
 
     def run(self, stopped: threading.Event) -> None:
@@ -102,6 +103,7 @@ class Dispatcher:
                 self._idle(turn.held_s or IDLE_POLL_S)
                 continue
             stopped.wait(sleep_s)
+        metrics.try_flush(self._conn)
 
     def turn(self) -> Turn:
         """One pass over everything. Raises RunwayDown; then nothing stays dispatched in vain."""
@@ -117,6 +119,7 @@ class Dispatcher:
             mine = lanes.take_queues(self._conn, list(capacity.keys() & self._hands.keys()))
             dealt, held_s = self._deal_all(mine, capacity, epoch)
         self._push_all(dealt, epoch)
+        self._flush_now_and_then()
         return Turn(promoted + sum(map(len, dealt.values())), held_s)
 
     def _deal_all(
@@ -225,6 +228,8 @@ class Dispatcher:
             for queue in dealt:
                 self._runway.push(queue, left[queue], epoch=epoch)
                 del left[queue]
+                for job in dealt[queue]:
+                    metrics.observe(metrics.DISPATCH_LAG, job.lag_s, queue, job.kind)
         except (RunwayDown, EpochLost) as error:
             self._recall([ticket for tickets in left.values() for ticket in tickets])
             if isinstance(error, RunwayDown):
@@ -238,7 +243,8 @@ class Dispatcher:
     def _begin_epoch(self, lost: UUID) -> UUID:
         """Redis lost its memory: everything on the runway goes back and is sent again."""
         with self._conn.transaction():
-            jobs.renew_epoch(self._conn, lost=lost)
+            if jobs.renew_epoch(self._conn, lost=lost):
+                metrics.count(metrics.EPOCH_CHANGES)
             epoch = jobs.read_epoch(self._conn)
         self._runway.begin_epoch(epoch, list(QUEUES))
         with self._conn.transaction():
@@ -255,9 +261,19 @@ class Dispatcher:
             jobs.forget_dead_processes(self._conn)
             stale = jobs.list_stale_dispatches(self._conn, age_s=STALE_AFTER_S, rows_max=ROWS_MAX)
         for job_id, kind, state, attempt in rescued:
-            log.warning("job %d (%s): worker of attempt %d died; %s", job_id, kind, attempt, state)
+            about = {"job_id": job_id, "kind": kind, "attempt": attempt}
+            log.warning("job %d: its worker died; %s", job_id, state, extra=about)
+            metrics.count(metrics.RESCUES, kind)
+            metrics.count(metrics.ATTEMPTS, kind, "lost")
+            if state == "discarded":
+                metrics.count(metrics.DISCARDS, kind)
         if stale:
             self._recall_stale(stale)
+
+    def _flush_now_and_then(self) -> None:
+        if time.monotonic() - self._flushed_at >= metrics.FLUSH_EVERY_S:
+            self._flushed_at = time.monotonic()
+            metrics.try_flush(self._conn)
 
     def _recall_stale(self, stale: list[tuple[Ticket, str]]) -> None:
         """What is still on the runway only waits its turn."""

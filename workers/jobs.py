@@ -16,6 +16,7 @@ from uuid import UUID
 from db import jobs
 from db.lanes import Limit
 from db.pool import Connection
+from workers import tracing
 from workers.outcome import Plan, RetryPlan
 
 
@@ -120,16 +121,18 @@ def enqueue(
     A lower `priority` runs first. An unfinished job of the same kind and `unique_key` is kept
     (its id is returned) or, with `on_conflict="replace"`, takes the new arguments and `run_at`.
     """
-    return jobs.enqueue(
-        conn,
-        kind_of(payload).name,
-        encode(payload),
-        tenant=tenant,
-        unique_key=unique_key,
-        run_at=run_at,
-        priority=priority,
-        on_conflict=on_conflict,
-    )
+    kind = kind_of(payload).name
+    with tracing.enqueuing(conn, kind):
+        return jobs.enqueue(
+            conn,
+            kind,
+            encode(payload),
+            tenant=tenant,
+            unique_key=unique_key,
+            run_at=run_at,
+            priority=priority,
+            on_conflict=on_conflict,
+        )
 
 
 def enqueue_many(
@@ -147,20 +150,21 @@ def enqueue_many(
     """
     count = 0
     for kind, group in groupby(payloads, key=kind_of):
-        if kind.unique_by is not None or (tenant is None and names_tenant(kind)):
-            args = [encode(check(payload)) for payload in group]
-            for start in range(0, len(args), BULK_JOBS):
-                jobs.enqueue_many(
-                    conn,
-                    kind.name,
-                    args[start : start + BULK_JOBS],
-                    tenant=tenant,
-                    run_at=run_at,
-                    priority=priority,
-                )
-            count += len(args)
-        else:
-            count += jobs.copy_jobs(conn, copied_rows(kind, group, tenant, run_at, priority))
+        with tracing.enqueuing(conn, kind.name):
+            if kind.unique_by is not None or (tenant is None and names_tenant(kind)):
+                args = [encode(check(payload)) for payload in group]
+                for start in range(0, len(args), BULK_JOBS):
+                    jobs.enqueue_many(
+                        conn,
+                        kind.name,
+                        args[start : start + BULK_JOBS],
+                        tenant=tenant,
+                        run_at=run_at,
+                        priority=priority,
+                    )
+                count += len(args)
+            else:
+                count += jobs.copy_jobs(conn, copied_rows(kind, group, tenant, run_at, priority))
     return count
 
 

@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -71,7 +71,7 @@ PROVIDER_CALLS = Counter(
 PROVIDER_TOKENS = Counter(
     "avivro_provider_tokens_total", ("provider", "model"), "Tokens that providers billed.")
 DISPATCH_LAG = Histogram(
-    "avivro_dispatch_lag_seconds", ("queue",),
+    "avivro_dispatch_lag_seconds", ("queue", "kind"),
     "From when a job was due until it was sent to the workers.", QUICK_S + SLOW_S)
 CLAIM_TO_START = Histogram(
     "avivro_claim_to_start_seconds", ("kind",),
@@ -170,6 +170,12 @@ def flush(conn: Connection, tally: Tally = TALLY) -> None:
     except psycopg.Error:
         tally.give_back(taken)
         raise
+
+
+def try_flush(conn: Connection) -> None:
+    """Flush where the rows are free; else what was counted waits for the next time."""
+    with suppress(psycopg.errors.LockNotAvailable):
+        flush(conn)
 
 
 class Flusher(threading.Thread):

@@ -14,6 +14,7 @@ from workers import uploads
 from workers.config import Config
 from workers.jobs import KINDS
 from workers.outcome import burnt_attempts
+from workers.providers import WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
     from pipelines.gateways.embedder import Embedder
@@ -101,14 +102,17 @@ def embedder_for(config: Config, model: str | None) -> "Embedder":
 def local_embedder() -> "Embedder":
     from pipelines.gateways.local_embedder import LocalEmbedder
 
-    return LocalEmbedder()
+    embedder = LocalEmbedder()
+    return WatchedEmbedder(embedder, provider="local", label=embedder.model)
 
 
 @cache
 def openai_embedder(config: Config, model: str) -> "Embedder":
-    from pipelines.gateways.openai import OpenAIEmbedder
+    from pipelines.gateways.openai import NATIVE_DIMENSIONS, OpenAIEmbedder
 
     assert config.openai_api_key is not None
-    return OpenAIEmbedder(
+    embedder = OpenAIEmbedder(
         model=model, api_key=config.openai_api_key, base_url=config.openai_base_url
     )
+    label = model_label(model, known=[config.embedding_model, *NATIVE_DIMENSIONS])
+    return WatchedEmbedder(embedder, provider="openai", label=label)
