@@ -19,8 +19,10 @@ from workers.cli import (
     knowledge,
     operations,
     processes,
+    queues,
     schedules,
     seeding,
+    top,
     types,
 )
 from workers.config import ConfigError
@@ -47,7 +49,9 @@ knowledge.register(app)
 demo.register(app)
 seeding.register(app)
 types.register(app)
-app.add_typer(jobs.app, name="jobs", help="List, show, retry and enqueue jobs.")
+app.command("top")(top.top)
+app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue jobs.")
+app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 

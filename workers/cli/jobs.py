@@ -54,7 +54,7 @@ def show(job_id: int, as_json: console.JsonOption = False) -> None:
         return
     for name in ("kind", "queue", "state", "tenant", "priority", "attempt", "max_attempts",
                  "created_at", "run_at", "dispatched_at", "started_at", "finished_at",
-                 "progress", "args"):  # fmt: skip
+                 "cancel_requested_at", "progress", "result", "args"):  # fmt: skip
         console.out.print(f"[bold]{name:<14}[/] {getattr(job, name)}", highlight=False)
     if waited_for.asked:
         console.out.print(f"[bold]{'waits for':<14}[/] {tell(waited_for)}", highlight=False)
@@ -83,6 +83,21 @@ def retry(job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")]) ->
         )
 
 
+@app.command("cancel")
+def cancel(
+    job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")],
+    reason: Annotated[str, typer.Option(help="Kept with the job.")] = "Cancelled by an operator.",
+) -> None:
+    """Cancel waiting jobs at once; ask running ones to stop, which they may finish before."""
+    with database() as conn:
+        states = jobs.cancel_jobs(conn, job_ids, reason=reason)
+    for job_id, state in sorted(states.items()):
+        told = "was asked to stop" if state == "running" else "is cancelled"
+        console.out.print(f"job {job_id} {told}")
+    if left := sorted(set(job_ids) - set(states)):
+        console.fail(f"not cancelled: {left} (unknown, or finished already)", code=1)
+
+
 @app.command("enqueue")
 def enqueue(
     kind: str,
@@ -94,9 +109,7 @@ def enqueue(
     """Insert a job; prints its id."""
     try:
         with database() as conn:
-            ids = [
-                jobs.enqueue(conn, kind, parse_args(args), priority=priority) for _ in range(count)
-            ]
+            ids = jobs.enqueue_many(conn, kind, [parse_args(args)] * count, priority=priority)
     except psycopg.errors.InvalidParameterValue as error:
         console.fail(f"{error.diag.message_primary}\n{error.diag.message_hint or ''}", code=2)
     if as_json:
