@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from db import jobs, processes
+from db import jobs, processes, schedules
 from db.pool import Connection
 from tests.processes import Avivro, wait_until
 
@@ -77,6 +77,20 @@ def test_a_lost_connection_loses_no_tick(pair: Pair, conn: Connection) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'avivro scheduler' AND datname = current_database()"
     )
+    pair.wait_for_ticks(4)
+
+    pair.stop()
+
+    assert_gapless(pair, conn)
+
+
+def test_a_stall_of_seconds_loses_no_tick(pair: Pair, conn: Connection) -> None:
+    for process in pair.running:
+        process.send_signal(signal.SIGSTOP)
+    last = pair.ticks()[-1][0]
+    wait_until(lambda: schedules.read_clock(conn) > last + 3 * SECOND, "three seconds go by")
+    for process in pair.running:
+        process.send_signal(signal.SIGCONT)
     pair.wait_for_ticks(4)
 
     pair.stop()

@@ -1,8 +1,8 @@
 """Ticks on a real Postgres: each once, whoever looks, and whatever the clock does."""
 
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,7 +15,7 @@ from db.pool import Connection, connect
 from schedules import clock
 from schedules.clock import Clock, announce, fire
 from schedules.timetable import TIMETABLE, Schedule
-from workers.jobs import Probe, Prune
+from workers.jobs import Probe, Prune, enqueue
 
 HOURLY = Schedule("hourly", Probe(sleep_ms=1), cron="0 * * * *")
 Tick = tuple[datetime, bool, int | None]
@@ -58,6 +58,24 @@ def together(*calls: Callable[[], object]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+class Frozen(Exception):
+    """The end of a scheduler that stood still inside a tick."""
+
+
+@contextmanager
+def thread(call: Callable[[], object]) -> Iterator[None]:
+    """The call in a thread of its own, until it ends; what it raises does not matter."""
+
+    def quietly() -> None:
+        with suppress(Frozen, psycopg.Error):
+            call()
+
+    running = threading.Thread(target=quietly)
+    running.start()
+    yield
+    running.join()
 
 
 def test_a_new_schedule_fires_nothing_of_the_past(conn: Connection, database_url: str) -> None:
@@ -110,11 +128,19 @@ def test_a_frozen_scheduler_holds_up_no_other(
 ) -> None:
     monkeypatch.setattr(schedules, "IDLE_MS_MAX", 300)
     known_for(conn, timedelta(hours=2))
-    with closing(connect(database_url)) as frozen:
-        schedules.limit_idling(frozen)
-        schedules.claim_tick(frozen, "hourly", fire_at=this_hour(conn))
+    frozen, thawed = threading.Event(), threading.Event()
 
+    def freeze(*_: object, **__: object) -> int:
+        monkeypatch.setattr(clock, "enqueue", enqueue)
+        frozen.set()
+        thawed.wait()
+        raise Frozen
+
+    monkeypatch.setattr(clock, "enqueue", freeze)
+    with thread(partial(look, database_url)):
+        frozen.wait()
         look(database_url)
+        thawed.set()
 
     assert len(ticks(conn)) == len(jobs.list_jobs(conn)) == 1
 
