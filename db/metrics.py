@@ -42,7 +42,7 @@ def add_deltas(conn: Connection, deltas: Sequence[Sample]) -> None:
         {
             "names": [delta.name for delta in deltas],
             "labels": [Jsonb(delta.labels) for delta in deltas],
-            "values": [delta.value for delta in deltas],
+            "values": [float(delta.value) for delta in deltas],
         },
     )
 

@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import psycopg
@@ -172,10 +172,14 @@ def flush(conn: Connection, tally: Tally = TALLY) -> None:
         raise
 
 
-def try_flush(conn: Connection) -> None:
-    """Flush where the rows are free; else what was counted waits for the next time."""
-    with suppress(psycopg.errors.LockNotAvailable):
-        flush(conn)
+def try_flush(conn: Connection, tally: Tally = TALLY) -> None:
+    """Flush where that works now: figures end no process and hold up none."""
+    try:
+        flush(conn, tally)
+    except psycopg.OperationalError as error:
+        log.debug("cannot store figures yet: %s", error)
+    except psycopg.Error as error:
+        log.warning("cannot store figures: %s", error)
 
 
 class Flusher(threading.Thread):
@@ -204,6 +208,6 @@ class Flusher(threading.Thread):
     def _flush(self) -> None:
         try:
             with self._borrow() as conn:
-                flush(conn, self._tally)
+                try_flush(conn, self._tally)
         except psycopg.OperationalError as error:
             log.debug("cannot store figures yet: %s", error)

@@ -12,7 +12,7 @@ from db import jobs, metrics
 from db.pool import Connection, Pool, connect, open_pool
 from tests.processes import wait_until
 from workers.exposition import Reader, expose
-from workers.metrics import ATTEMPTS, EPOCH_CHANGES, Flusher, Tally, flush
+from workers.metrics import ATTEMPTS, DURATION, EPOCH_CHANGES, Flusher, Tally, flush
 
 
 @pytest.fixture
@@ -32,9 +32,11 @@ def test_what_two_processes_count_adds_up(conn: Connection, database_url: str) -
             tally.count(ATTEMPTS, "probe", "completed", by=3)
             flush(own, tally)
             tally.count(ATTEMPTS, "probe", "completed", by=4)
+            tally.observe(DURATION, 0.25, "probe")
             flush(own, tally)
 
     assert total(conn, ATTEMPTS.name) == 14
+    assert total(conn, DURATION.sum) == 0.5
 
 
 def test_two_processes_that_flush_at_once_do_not_deadlock(
