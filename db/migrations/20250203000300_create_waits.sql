@@ -177,7 +177,8 @@ END $$;
 -- nothing left to wait for; how many were let go. Any number may run at once. It waits for no
 -- lock: what another transaction holds is marked again. Each step locks first and reads in the
 -- statement after, so that of two settlers the later one always sees what the earlier one did.
--- The plan is fixed because statistics of these tables are always stale.
+-- Plans are kept to keys, for statistics of these tables are always stale: joins by probing, and
+-- conditions written so that no partial index answers to them.
 CREATE FUNCTION worker.settle(rows_max int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
@@ -229,9 +230,10 @@ BEGIN
     SELECT array_agg(DISTINCT id) INTO looked_at
     FROM unnest(marked || coalesce(waiters, '{}')) AS c (id);
     SELECT array_agg(l.id) INTO held
-    FROM (SELECT j.id FROM worker.jobs AS j
-          WHERE j.id = ANY(looked_at) AND (j.state = 'scheduled') IS TRUE AND j.blocked
-          ORDER BY j.id FOR NO KEY UPDATE SKIP LOCKED) AS l;
+    FROM unnest(looked_at) AS c (id) CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.id = c.id AND (j.state = 'scheduled' AND j.blocked) IS TRUE
+        FOR NO KEY UPDATE SKIP LOCKED) AS l;
     UPDATE worker.jobs AS j
     SET state = CASE WHEN judged.fails THEN 'cancelled'
                      WHEN j.run_at > clock_timestamp() THEN 'scheduled' ELSE 'available' END,
@@ -245,11 +247,17 @@ BEGIN
     GET DIAGNOSTICS let_go = ROW_COUNT;
     -- Held by others, or found to wait for a job that was retried while its mark said otherwise.
     INSERT INTO worker.ends (job_id)
-    SELECT j.id FROM unnest(looked_at) AS l (id)
-    JOIN worker.jobs AS j ON j.id = l.id
-    WHERE (j.state = 'scheduled') IS TRUE AND j.blocked
-      AND ((j.id = ANY(held)) IS NOT TRUE OR NOT EXISTS (
-          SELECT FROM worker.waits AS w WHERE w.job_id = j.id AND w.ended_as IS NULL));
+    SELECT l.id FROM (
+        SELECT c.id, bool_or(c.held) AS held
+        FROM (SELECT unnest(looked_at) AS id, false AS held
+              UNION ALL SELECT unnest(held), true) AS c
+        GROUP BY c.id) AS l
+    CROSS JOIN LATERAL (
+        SELECT FROM worker.jobs AS j
+        WHERE j.id = l.id AND (j.state = 'scheduled' AND j.blocked) IS TRUE OFFSET 0) AS still
+    WHERE NOT l.held OR (
+        SELECT w.job_id FROM worker.waits AS w
+        WHERE w.job_id = l.id AND w.ended_as IS NULL LIMIT 1) IS NULL;
     RETURN let_go;
 END $$;
 
