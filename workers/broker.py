@@ -21,9 +21,11 @@ from dramatiq.middleware import Middleware
 from db import jobs
 from db.jobs import Claimed, Finish, Ticket
 from db.pool import Pool
+from workers import metrics, tracing
 from workers.jobs import KINDS
 from workers.ledger import Ledger
 from workers.limits import TimeLimits
+from workers.log import begin_job, end_job
 from workers.outcome import decide, hand_back, snooze
 from workers.runway import Runway, RunwayDown
 from workers.witness import Witness
@@ -161,7 +163,7 @@ class RunwayBroker(dramatiq.Broker):
     def give_back(self, job: Claimed) -> None:
         """A job that was claimed ahead and never started."""
         self.load.ended(job)
-        self.ledger.put(hand_back(job))
+        self.ledger.put(job, hand_back(job))
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
         raise TypeError("jobs are rows: enqueue with workers.jobs.enqueue or worker.enqueue()")
@@ -173,6 +175,7 @@ class RunwayConsumer(Consumer):
     def __init__(self, broker: RunwayBroker) -> None:
         self._broker = broker
         self._ready: deque[Claimed] = deque()
+        self._claimed_at = 0.0
 
     def __next__(self) -> MessageProxy | None:
         if not self._ready:
@@ -181,7 +184,11 @@ class RunwayConsumer(Consumer):
             return None
         job = self._ready.popleft()
         message: dramatiq.Message[Any] = dramatiq.Message(
-            queue_name=job.queue, actor_name=job.kind, args=(job,), kwargs={}, options={}
+            queue_name=job.queue,
+            actor_name=job.kind,
+            args=(job,),
+            kwargs={},
+            options={"claimed_at": self._claimed_at},
         )
         return MessageProxy(message)
 
@@ -214,12 +221,13 @@ class RunwayConsumer(Consumer):
             log.warning("cannot claim: %s", str(error).strip().split("\n")[0])
             time.sleep(RETRY_S)
             return []
+        self._claimed_at = time.monotonic()
         known = [job for job in claimed if job.kind in KINDS]
         broker.load.took(known)
         for job in claimed:
             if job.kind not in KINDS:
                 log.warning("job %d: this version does not know kind %s", job.id, job.kind)
-                broker.ledger.put(snooze(job, UNKNOWN_KIND_S))
+                broker.ledger.put(job, snooze(job, UNKNOWN_KIND_S))
         return known
 
     def ack(self, message: MessageProxy) -> None:
@@ -254,12 +262,15 @@ class Outcomes(Middleware):
         return actor
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        job: Claimed = message.args[0]
+        begin_job(job)
+        self._began.run = tracing.begin_run(job)
         self._began.at = time.monotonic()
         self._began.result = None
+        waited_s = self._began.at - message.options["claimed_at"]
+        metrics.observe(metrics.CLAIM_TO_START, waited_s, job.kind)
         limit_s = KINDS[message.actor_name].time_limit_s
-        self._began.slot = self._witness.began(
-            message.args[0].id, at=self._began.at, limit_s=limit_s
-        )
+        self._began.slot = self._witness.began(job.id, at=self._began.at, limit_s=limit_s)
 
     def after_process_message(
         self,
@@ -271,14 +282,19 @@ class Outcomes(Middleware):
     ) -> None:
         job: Claimed = message.args[0]
         self._witness.ended(self._began.slot)
-        self._load.ended(job, ms=(time.monotonic() - self._began.at) * 1000)
+        took_s = time.monotonic() - self._began.at
+        self._load.ended(job, ms=took_s * 1000)
+        metrics.observe(metrics.DURATION, took_s, job.kind)
         luck = random.random()  # noqa: S311 - spreads retries, guards nothing
         plan = KINDS[job.kind].retry
         finish = decide(job, exception, plan=plan, luck=luck, result=self._began.result)
         if exception is not None:
             tell(job, finish, exception)
         if finish is not None:
-            self._ledger.put(finish)
+            self._ledger.put(job, finish)
+        if self._began.run is not None:
+            self._began.run.end(None if finish is None else finish.state, exception)
+        end_job()
 
 
 def tell(job: Claimed, finish: Finish | None, error: BaseException) -> None:

@@ -223,7 +223,7 @@ class Child:
         for load in self.loads.values():
             for job in load.held():
                 log.warning("job %d (%s) did not end within the grace time", job.id, job.kind)
-                self.ledger.put(hand_back(job))
+                self.ledger.put(job, hand_back(job))
 
 
 def run(config: Config, duty: Duty) -> None:

@@ -13,13 +13,17 @@ from queue import Empty, SimpleQueue
 import psycopg
 
 from db import jobs
-from db.jobs import Finish
+from db.jobs import Claimed, Finish
 from db.pool import Connection
+from workers import metrics
+from workers.log import about
 
 BATCH_MAX = 1000
 RETRY_S = 0.5
 
 log = logging.getLogger(__name__)
+
+Entry = tuple[Claimed, Finish]
 
 
 class Ledger(threading.Thread):
@@ -29,10 +33,10 @@ class Ledger(threading.Thread):
         super().__init__(name="ledger", daemon=True)
         self._open_connection = open_connection
         self._conn: Connection | None = None
-        self._queue: SimpleQueue[Finish | None] = SimpleQueue()
+        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
 
-    def put(self, finish: Finish) -> None:
-        self._queue.put(finish)
+    def put(self, job: Claimed, finish: Finish) -> None:
+        self._queue.put((job, finish))
 
     def close(self, timeout_s: float) -> None:
         self._queue.put(None)
@@ -43,14 +47,14 @@ class Ledger(threading.Thread):
         while not closing:
             batch = [self._queue.get(), *self._drain()]
             closing = None in batch
-            finishes = [finish for finish in batch if finish is not None]
-            if finishes:
-                self._store(finishes)
+            entries = [entry for entry in batch if entry is not None]
+            if entries:
+                self._store(entries)
         if self._conn is not None:
             self._conn.close()
 
-    def _drain(self) -> list[Finish | None]:
-        waiting: list[Finish | None] = []
+    def _drain(self) -> list[Entry | None]:
+        waiting: list[Entry | None] = []
         try:
             while len(waiting) < BATCH_MAX:
                 waiting.append(self._queue.get_nowait())
@@ -58,7 +62,8 @@ class Ledger(threading.Thread):
             pass
         return waiting
 
-    def _store(self, finishes: Sequence[Finish]) -> None:
+    def _store(self, entries: Sequence[Entry]) -> None:
+        finishes = [finish for _, finish in entries]
         while True:
             try:
                 stored = self._commit(finishes)
@@ -67,8 +72,12 @@ class Ledger(threading.Thread):
                 time.sleep(RETRY_S)
             else:
                 break
-        for finish in finishes:
-            if finish.job_id not in stored:
+        for job, finish in entries:
+            state = stored.get(job.id)
+            if state is not None:
+                count(job.kind, outcome(finish, state))
+                continue
+            with about(job):
                 log.warning(
                     "job %d: the lease of attempt %d was lost, its outcome (%s) is not stored",
                     finish.job_id,
@@ -81,3 +90,20 @@ class Ledger(threading.Thread):
             self._conn = self._open_connection()
         with self._conn.transaction():
             return jobs.finish_jobs(self._conn, finishes)
+
+
+def outcome(finish: Finish, state: str) -> str:
+    """How an attempt ended, as figures name it; `state` is the job's since then."""
+    match state:
+        case "available":
+            return "handed back" if finish.spared else finish.state
+        case "scheduled":
+            return "snoozed"
+        case _:
+            return state
+
+
+def count(kind: str, how: str) -> None:
+    metrics.count(metrics.ATTEMPTS, kind, how)
+    if how == "discarded":
+        metrics.count(metrics.DISCARDS, kind)
