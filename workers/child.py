@@ -156,7 +156,7 @@ class Child:
         busy_at = time.monotonic()
         while not request.asked:
             time.sleep(LOOK_EVERY_S)
-            if self.is_holding():
+            if self.count_held():
                 busy_at = time.monotonic()
             reason = self.reason_to_leave(idle_s=time.monotonic() - busy_at)
             if reason is not None:
@@ -175,8 +175,8 @@ class Child:
             return f"it uses {used_mb} MB of memory, the limit is {limits.memory_mb_max} MB"
         return None
 
-    def is_holding(self) -> bool:
-        return any(load.held() for load in self.loads.values())
+    def count_held(self) -> int:
+        return sum(len(load.held()) for load in self.loads.values())
 
     def drain(self, request: StopRequest) -> None:
         """Fetch nothing more, give back what has not begun, let what runs finish.
@@ -185,6 +185,7 @@ class Child:
         """
         self.draining.set()
         self.witness.leave()
+        log.info("this worker process drains: %d jobs run or wait in it", self.count_held())
         self.tending.end()
         for worker in self.workers:
             for thread in worker.workers:
@@ -192,7 +193,7 @@ class Child:
             for consumer in worker.consumers.values():
                 consumer.stop()
         until: float | None = None
-        while not self.give_back_waiting() or self.is_holding():
+        while not self.give_back_waiting() or self.count_held() > 0:
             if until is None and request.asked:
                 until = time.monotonic() + GRACE_S
             if request.hurry or (until is not None and time.monotonic() > until):
