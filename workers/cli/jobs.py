@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from db import jobs, waits
+from db import job_logs, jobs, waits
 from db.jobs import Job
 from db.waits import Waited
 from workers.cli import console
@@ -43,14 +43,15 @@ def list_jobs(
 
 @app.command("show")
 def show(job_id: int, as_json: console.JsonOption = False) -> None:
-    """Show one job with its attempts and errors."""
+    """Show one job with its attempts, errors and logs."""
     with database() as conn:
         job = jobs.get_job(conn, job_id)
         waited_for = waits.count_waits(conn, job_id)
+        logs = job_logs.list_lines(conn, job_id)
     if job is None:
         console.fail(f"there is no job {job_id}", code=1)
     if as_json:
-        console.print_json({**asdict(job), "waits": asdict(waited_for)})
+        console.print_json({**asdict(job), "waits": asdict(waited_for), "logs": logs})
         return
     for name in ("kind", "queue", "state", "tenant", "priority", "attempt", "max_attempts",
                  "created_at", "run_at", "dispatched_at", "started_at", "finished_at",
@@ -61,6 +62,11 @@ def show(job_id: int, as_json: console.JsonOption = False) -> None:
     for error in job.errors:
         console.out.print(f"\n[red]attempt {error['attempt']} at {error['at']}[/]")
         console.out.print(error.get("trace") or error["error"], markup=False, highlight=False)
+    if logs:
+        console.out.print("\n[bold]log[/]")
+    for line in logs:
+        told = f"{line.at:%H:%M:%S} attempt {line.attempt} {line.level:<7} {line.message}"
+        console.out.print(told, markup=False, highlight=False)
 
 
 def tell(waited_for: Waited) -> str:
