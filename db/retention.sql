@@ -6,8 +6,7 @@
 -- Before any of them in the same transaction: on statistics from a quiet hour the planner would
 -- read and sort the whole table for every batch.
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true)
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 
 -- name: delete_jobs
 -- Not while an unfinished job waits for it: its callback may still want to read it.
