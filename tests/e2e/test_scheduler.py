@@ -12,9 +12,11 @@ import pytest
 
 from db import jobs, processes, schedules
 from db.pool import Connection
+from pipelines.prune import DELETIONS
 from tests.processes import Avivro, wait_until
 
 SECOND = timedelta(seconds=1)
+NOTHING_DELETED = {"deleted": dict.fromkeys(DELETIONS, 0), "complete": True}
 
 
 class Pair:
@@ -138,3 +140,13 @@ def test_an_unknown_schedule_is_answered_with_the_known_ones(commands: Avivro) -
 
     assert answer.returncode == 2
     assert "no schedule nightly; known are prune" in answer.stderr
+
+
+def test_a_schedule_run_by_hand_is_done_by_a_worker(commands: Avivro, conn: Connection) -> None:
+    commands.start("dispatcher")
+    commands.start("worker", "--queue", "default:2")
+
+    commands.run("schedules", "run", "prune")
+
+    (job,) = wait_until(lambda: jobs.list_jobs(conn, state="completed"), "prune is done")
+    assert (job.kind, job.result) == ("prune", NOTHING_DELETED)
