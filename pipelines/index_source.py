@@ -4,6 +4,7 @@ The old chunks serve until the new set is committed. What is paid for is remembe
 next request is made, so a run that was killed never pays twice.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,8 @@ from pipelines.readers.tools import ReadingTools
 CHUNK_TOKENS_MAX = 512
 CHUNKS_MAX = 50_000
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -46,6 +49,7 @@ def run(desk: Desk, *, source_id: UUID) -> Report:
 
     with report.stage("reading"):
         document = readers.read(source, desk.reading)
+        log.info("read %s characters of %s", f"{len(document.text):,}", document.mime)
     with report.stage("splitting"):
         stored = known(desk.db, source_id, embedder.model)
         pieces = split(
@@ -60,6 +64,15 @@ def run(desk: Desk, *, source_id: UUID) -> Report:
         vectors = embed(desk.db, embedder, source, edition.added, report)
     with report.stage("storing"):
         store(desk.db, source, edition, vectors, report)
+    log.info(
+        "%d chunks added, %d kept, %d removed; %d tokens embedded with %s, %d vectors recalled",
+        report.added,
+        report.kept,
+        report.removed,
+        report.tokens_embedded,
+        report.model,
+        report.recalled,
+    )
     return report
 
 

@@ -1,7 +1,7 @@
 """Everything that runs beside the databases: the long-running commands of the Procfile."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from workers.config import Config
@@ -16,16 +16,20 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
 ENGINE = ("worker", "dispatcher")
 
 
-def supervise(config: Config, names: Iterable[str] = PROCESSES) -> Supervisor:
+def supervise(config: Config) -> Supervisor:
     """One of each process, on the servers of this configuration."""
-    posts = [Command(name, PROCESSES[name]) for name in names]
+    posts = [Command(name, arguments) for name, arguments in PROCESSES.items()]
     return Supervisor(posts, environment(config))
 
 
 @contextmanager
 def running(config: Config) -> Iterator[None]:
     """What runs jobs, for the length of the block; ends it in order, waiting for it."""
-    supervisor = supervise(config, ENGINE)
+    posts = [Command(name, PROCESSES[name]) for name in ENGINE]
+    # A person waits for this command, wherever its standard error goes.
+    supervisor = Supervisor(
+        posts, {**environment(config), "LOG_FORMAT": config.log_format or "text"}
+    )
     thread = threading.Thread(target=supervisor.run, name="supervisor")
     thread.start()
     try:

@@ -1,5 +1,6 @@
 """Reading one page or file from the web, within the limits of a knowledge source."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ PAGE_BYTES_MAX = 25_000_000
 FILE_BYTES_MAX = 50_000_000
 REDIRECTS_MAX = 10
 VALIDATOR_CHARS_MAX = 1_000
+
+log = logging.getLogger(__name__)
 
 PAGE_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.9,*/*;q=0.8"
 
@@ -67,6 +70,9 @@ def _fetch(client: Client, request: Request) -> Page:
     unchanged = response.status == 304 and bool(sent_etag or sent_modified)
     if not (200 <= response.status < 300 or unchanged):
         raise _refusal(request.url, response)
+    # What follows the question mark of a signed address is a key.
+    address, status = response.url.partition("?")[0], response.status
+    log.info("fetched %s bytes from %s (HTTP %d)", f"{len(response.body):,}", address, status)
     return Page(
         url=response.url,
         body=response.body,

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from db import jobs, processes
+from db import demo, job_logs, jobs, processes
 from db.pool import Connection
 from tests.processes import Avivro, avivro, children, wait_until
 
@@ -231,6 +231,31 @@ def test_what_a_job_logged_is_shown_with_it(running: Avivro, conn: Connection) -
 
     assert "asked to fail" in shown.stdout
     assert [(line["attempt"], line["level"]) for line in document["logs"]] == [(1, "WARNING")]
+
+
+def test_indexing_a_source_tells_what_it_did(running: Avivro, conn: Connection) -> None:
+    running.start("dispatcher")
+    running.start("worker", "--queue", "knowledge:1")
+    user_id = demo.ensure_user(conn, email="owner@example.com", full_name="Owner")
+    agent_id = demo.create_agent(
+        conn, user_id=user_id, name="Agent", description="", system_prompt=""
+    )
+    conn.execute(
+        "INSERT INTO public.knowledge_sources (agent_id, name, type, content)"
+        " VALUES (%s, 'soap', 'text', 'Soap is made of oil and lye.')",
+        (agent_id,),
+    )
+    (job,) = jobs.list_jobs(conn, kind="index_source")
+    wait_until(lambda: state(conn, job.id) == "completed", "the source is indexed")
+
+    told = wait_until(lambda: job_logs.list_lines(conn, job.id)[1:], "its log")
+
+    assert told[-1].message.startswith("1 chunks added, 0 kept, 0 removed; ")
+    calls = wait_until(
+        lambda: value(scrape(running), "avivro_provider_calls_total", provider="local"),
+        "the call is counted",
+    )
+    assert calls == 1
 
 
 def state(conn: Connection, job_id: int) -> str:
