@@ -71,7 +71,7 @@ def expire(
     *,
     id: UUID,
     started: Sequence[int],
-    overdue: Mapping[int, float] | None = None,
+    overdue: Mapping[int, int] | None = None,
     cause: str | None = None,
 ) -> None:
     """End the lease of a process that is known to be dead: its jobs are rescued at once.

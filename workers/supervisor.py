@@ -133,7 +133,7 @@ class Seat:
                 continue
             hand.look()
             if hand is self.hand and hand.is_leaving():
-                log.info("%s takes no more jobs; a new one starts", self.post.name)
+                log.info("%s (process %d) is leaving", self.post.name, hand.process.pid)
                 self.leaving.append(hand)
                 self.hand = None
 

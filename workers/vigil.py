@@ -38,7 +38,7 @@ class Verdict:
     """Why a process must be ended; `overdue` are broken time limits in seconds by job."""
 
     cause: str
-    overdue: Mapping[int, float] = field(default_factory=dict)
+    overdue: Mapping[int, int] = field(default_factory=dict)
 
 
 class AwakeClock:
@@ -67,7 +67,7 @@ class Vigil:
         """None while all is well."""
         lasts_s = self._measure(now, sight)
         overdue = {
-            running.job_id: running.limit_s
+            running.job_id: int(running.limit_s)
             for running in sight.running
             if lasts_s.get(running, 0.0) > LIMIT_GRACE_S
         }

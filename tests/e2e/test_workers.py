@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -36,9 +37,13 @@ def count_effects(conn: Connection, effect: str) -> tuple[int, int]:
 
 
 def worker_children(commands: Avivro) -> list[psutil.Process]:
-    """The processes of the worker command that run jobs."""
-    worker = commands.started["worker"]
-    return [child for child in children(worker) if "worker-child" in child.cmdline()]
+    """The processes of the worker command that run jobs; none that is dead and not yet buried."""
+    found = []
+    for child in children(commands.started["worker"]):
+        with suppress(psutil.Error):
+            if "worker-child" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def start(commands: Avivro, conn: Connection) -> None:
