@@ -163,8 +163,16 @@ def next_due_s(conn: Connection) -> float | None:
 
 
 def plan_by_key(conn: Connection) -> None:
-    """For this transaction: let batched statements probe the primary key row by row."""
+    """For this transaction: let batched statements probe the primary key row by row.
+
+    Limits idling, too.
+    """
     conn.execute(SQL.plan_by_key)
+
+
+def limit_idling(conn: Connection) -> None:
+    """For this transaction: it ends, and its locks with it, when we freeze in the middle."""
+    conn.execute(SQL.limit_idling)
 
 
 def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:

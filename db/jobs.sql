@@ -1,11 +1,16 @@
 -- The life of a job. Batched statements probe the primary key once per row: a plain
 -- `UPDATE ... FROM unnest ... WHERE state = ...` turns into a nested loop over a partial index
 -- when statistics are stale (350x slower), so the rows are locked through LATERAL first, and
--- `plan_by_key` runs before them in the same transaction.
+-- `plan_by_key` runs before them in the same transaction. A process that freezes or is cut off
+-- within a transaction loses it soon, for others wait for its locks or pass over its rows.
 
 -- name: plan_by_key
 SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-       set_config('enable_seqscan', 'off', true)
+       set_config('enable_seqscan', 'off', true),
+       set_config('idle_in_transaction_session_timeout', '10s', true)
+
+-- name: limit_idling
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true)
 
 -- name: enqueue
 SELECT worker.enqueue(%(kind)s, %(args)s, %(tenant)s, %(unique_key)s,
@@ -128,8 +133,9 @@ WHERE queue = ANY(%(queues)s::text[]) AND worker_id = %(worker_id)s AND state = 
   AND cancel_requested_at IS NOT NULL
 
 -- name: hold
--- Every writing transaction of a job begins here: no row means the lease was lost.
-SELECT 1 FROM worker.jobs
+-- Every writing transaction of a job begins here: no row means the lease was lost. The rescuer
+-- passes over a held row, so who stands still in between loses it before the lease runs out.
+SELECT set_config('idle_in_transaction_session_timeout', '15s', true) FROM worker.jobs
 WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running' FOR SHARE
 
 -- name: report_progress
@@ -189,9 +195,13 @@ FROM ruled WHERE j.id = ruled.id
 RETURNING j.id, j.kind, j.state, j.attempt
 
 -- name: forget_dead_processes
-DELETE FROM worker.processes AS p
-WHERE p.expires_at < clock_timestamp()
-  AND NOT EXISTS (SELECT FROM worker.jobs AS j WHERE j.worker_id = p.id AND j.state = 'running')
+-- Not behind one that froze in the middle of its renewal: all dispatchers would wait for it.
+DELETE FROM worker.processes WHERE id IN (
+    SELECT p.id FROM worker.processes AS p
+    WHERE p.expires_at < clock_timestamp()
+      AND NOT EXISTS (SELECT FROM worker.jobs AS j
+                      WHERE j.worker_id = p.id AND j.state = 'running')
+    FOR UPDATE SKIP LOCKED)
 
 -- name: list_stale_dispatches
 -- Dispatched a while ago and claimed by nobody: the push was lost, or the claimer died.

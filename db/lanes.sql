@@ -4,7 +4,7 @@
 -- name: take_queues
 -- The queues that this transaction may dispatch: one dispatcher at a time per queue. One that
 -- freezes in the middle loses its transaction, and with it the lock.
-SELECT queue, set_config('idle_in_transaction_session_timeout', '10s', true)
+SELECT queue
 FROM unnest(%(queues)s::text[]) AS wanted (queue)
 WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(queue))
 

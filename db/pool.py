@@ -23,6 +23,9 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 
+# Postgres is away, or it only reads, or it ended a transaction of ours that stood still.
+AWAY = (psycopg.OperationalError, psycopg.InternalError)
+
 log = logging.getLogger(__name__)
 
 

@@ -12,7 +12,7 @@ UPDATE worker.processes
 SET renewed_at = clock_timestamp(), queues = %(queues)s, stats = %(stats)s,
     expires_at = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(id)s AND expires_at > clock_timestamp()
-RETURNING id
+RETURNING set_config('idle_in_transaction_session_timeout', '10s', true)
 
 -- name: expire
 UPDATE worker.processes

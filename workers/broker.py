@@ -14,13 +14,12 @@ from typing import Any
 from uuid import UUID
 
 import dramatiq
-import psycopg
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.middleware import Middleware
 
 from db import jobs
 from db.jobs import Claimed, Finish, Ticket
-from db.pool import Pool
+from db.pool import AWAY, Pool
 from workers import metrics, tracing
 from workers.jobs import KINDS
 from workers.ledger import Ledger
@@ -217,7 +216,7 @@ class RunwayConsumer(Consumer):
         try:
             with broker.pool.connection() as conn:
                 claimed = jobs.claim_jobs(conn, tickets, worker_id=broker.worker_id)
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             log.warning("cannot claim: %s", str(error).strip().split("\n")[0])
             time.sleep(RETRY_S)
             return []

@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -112,7 +113,7 @@ class Dispatcher:
         if not self._runway.holds_epoch(epoch):
             epoch = self._begin_epoch(epoch)
         self._rescue_now_and_then()
-        with self._conn.transaction():
+        with self._transaction():
             promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
             promoted += waits.settle(self._conn, rows_max=ROWS_MAX)
             capacity = processes.list_capacity(self._conn)
@@ -242,12 +243,12 @@ class Dispatcher:
 
     def _begin_epoch(self, lost: UUID) -> UUID:
         """Redis lost its memory: everything on the runway goes back and is sent again."""
-        with self._conn.transaction():
+        with self._transaction():
             if jobs.renew_epoch(self._conn, lost=lost):
                 metrics.count(metrics.EPOCH_CHANGES)
             epoch = jobs.read_epoch(self._conn)
         self._runway.begin_epoch(epoch, list(QUEUES))
-        with self._conn.transaction():
+        with self._transaction():
             recalled = jobs.recall_old_epochs(self._conn, epoch=epoch)
         log.info("a new Redis epoch begins; %d jobs taken back from the old one", recalled)
         return epoch
@@ -256,7 +257,7 @@ class Dispatcher:
         if time.monotonic() - self._rescued_at < RESCUE_EVERY_S:
             return
         self._rescued_at = time.monotonic()
-        with self._conn.transaction():
+        with self._transaction():
             rescued = jobs.rescue_running(self._conn, rows_max=ROWS_MAX)
             jobs.forget_dead_processes(self._conn)
             stale = jobs.list_stale_dispatches(self._conn, age_s=STALE_AFTER_S, rows_max=ROWS_MAX)
@@ -285,7 +286,7 @@ class Dispatcher:
 
     def _idle(self, longest_s: float) -> None:
         """Say that we sleep, look once more, sleep until woken or something is due."""
-        with self._conn.transaction():
+        with self._transaction():
             jobs.set_idle(self._conn, idle=True)
         try:
             turn = self.turn()
@@ -298,8 +299,15 @@ class Dispatcher:
             time.sleep(RETRY_S)
         finally:
             if not self._conn.broken:
-                with self._conn.transaction():
+                with self._transaction():
                     jobs.set_idle(self._conn, idle=False)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One that others need not wait for when this process freezes in the middle of it."""
+        with self._conn.transaction():
+            jobs.limit_idling(self._conn)
+            yield
 
 
 def spend(left: dict[str, float], given: Sequence[Dispatched]) -> None:

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from db import processes
-from db.pool import Connection
+from db.pool import AWAY, Connection
 from db.processes import LEASE_S, RENEW_S
 from workers import metrics
 
@@ -83,7 +81,7 @@ class Lease(threading.Thread):
             try:
                 is_held = self._renew()
                 metrics.count(metrics.RENEWALS, self._role, "ok" if is_held else "lost")
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 self._is_confirmed = False
                 metrics.count(metrics.RENEWALS, self._role, "failed")
                 log.warning("cannot renew the lease: %s", str(error).strip().split("\n")[0])
@@ -130,7 +128,7 @@ class Lease(threading.Thread):
                     processes.expire(self._connection(), id=self._process_id, started=[])
                 else:
                     processes.resign(self._connection(), id=self._process_id)
-        except psycopg.OperationalError:
+        except AWAY:
             log.warning("could not resign; the lease runs out by itself in %.0f s", LEASE_S)
 
     def _connection(self) -> Connection:

@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-import psycopg
-
 from db import jobs
 from db.jobs import Claimed, Finish
-from db.pool import Connection
+from db.pool import AWAY, Connection
 from workers import metrics
 from workers.log import about
 
@@ -50,8 +48,12 @@ class Ledger(threading.Thread):
             entries = [entry for entry in batch if entry is not None]
             if entries:
                 self._store(entries)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._conn is not None:
             self._conn.close()
+            self._conn = None
 
     def _drain(self) -> list[Entry | None]:
         waiting: list[Entry | None] = []
@@ -67,8 +69,9 @@ class Ledger(threading.Thread):
         while True:
             try:
                 stored = self._commit(finishes)
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 log.warning("cannot store outcomes yet: %s", str(error).strip().split("\n")[0])
+                self._disconnect()
                 time.sleep(RETRY_S)
             else:
                 break
@@ -86,7 +89,7 @@ class Ledger(threading.Thread):
                 )
 
     def _commit(self, finishes: Sequence[Finish]) -> dict[int, str]:
-        if self._conn is None or self._conn.closed or self._conn.broken:
+        if self._conn is None:
             self._conn = self._open_connection()
         with self._conn.transaction():
             return jobs.finish_jobs(self._conn, finishes)

@@ -8,11 +8,10 @@ from queue import Empty
 from uuid import UUID
 
 import dramatiq
-import psycopg
 
 from db import jobs
 from db.jobs import Claimed
-from db.pool import Pool
+from db.pool import AWAY, Pool
 from workers.broker import RunwayBroker
 
 EVERY_S = 1.0
@@ -59,7 +58,7 @@ class Tending(threading.Thread):
                 self.cancelled = jobs.list_cancel_requests(
                     conn, worker_id=self._worker_id, queues=list(self.workers)
                 )
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             log.debug("cannot look for cancelled jobs: %s", error)
 
 

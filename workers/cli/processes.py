@@ -8,10 +8,9 @@ from importlib import import_module
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import psycopg
 import typer
 
-from db.pool import connect, wait_for
+from db.pool import AWAY, connect, wait_for
 from workers import child, crew, dispatcher
 from workers.cli import console
 from workers.cli.services import process
@@ -139,7 +138,7 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
         try:
             with open_connection() as conn:
                 dispatcher.Dispatcher(conn, runway, wait=wait).run(stopped)
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             log.warning("Postgres went away: %s", str(error).strip().partition("\n")[0])
     lease.resign()
 
