@@ -11,6 +11,7 @@ from tests.benchmarks.engine_peers.peer import (
     create_database,
     database_url,
     execute,
+    moments,
     python,
     redis_url,
 )
@@ -30,7 +31,13 @@ UNFINISHED = (
     "SELECT EXISTS (SELECT FROM worker.jobs WHERE state IN ('available', 'dispatched', 'running'))"
     " OR EXISTS (SELECT FROM worker.jobs WHERE state IN ('scheduled', 'retryable'))"
 )
-MOMENTS = "SELECT extract(epoch FROM {moment})::float8 FROM {rows} ORDER BY {key}"
+NEVER = "SELECT false"
+BEGUN = "SELECT extract(epoch FROM at)::float8 FROM worker.probe_effects ORDER BY job_id"
+CLAIMED = "SELECT extract(epoch FROM started_at)::float8 FROM worker.jobs ORDER BY id"
+ENDED = (
+    "SELECT extract(epoch FROM finished_at)::float8 FROM worker.jobs"
+    " WHERE state = 'completed' ORDER BY id"
+)
 
 
 class Engine:
@@ -90,22 +97,13 @@ class Engine:
 
     def begun(self) -> dict[int, float]:
         """As the body of the job noted it, in the transaction in which it wrote that."""
-        return self._moments("at", "worker.probe_effects", "job_id")
+        return moments(DATABASE, NEVER, BEGUN)
 
     def claimed(self) -> dict[int, float]:
-        return self._moments("started_at", "worker.jobs", "id")
+        return moments(DATABASE, NEVER, CLAIMED)
 
     def ended(self) -> dict[int, float]:
-        """All of them, or none while some are not finished: a count would slow the workers."""
-        unfinished = self.conn.execute(UNFINISHED).fetchone()
-        if unfinished is None or unfinished[0]:
-            return {}
-        return self._moments("finished_at", "worker.jobs WHERE state = 'completed'", "id")
-
-    def _moments(self, moment: str, rows: str, key: str) -> dict[int, float]:
-        statement = MOMENTS.format(moment=moment, rows=rows, key=key)
-        found = self.conn.execute(statement.encode()).fetchall()
-        return {number: row[0] for number, row in enumerate(found) if row[0] is not None}
+        return moments(DATABASE, UNFINISHED, ENDED)
 
 
 SINGLES = range(SINGLE_JOBS)

@@ -21,6 +21,7 @@ from tests.benchmarks.engine_peers.peer import (
     database_url,
     execute,
     module,
+    moments,
     python,
 )
 from tests.benchmarks.engine_peers.stamps import work_async
@@ -30,6 +31,9 @@ BATCH_JOBS = 200
 SINGLE_JOBS = 1_000
 LIST_JOBS = 1_000
 LISTS = 10
+
+UNFINISHED = "SELECT EXISTS (SELECT FROM pgqueuer)"
+ENDED = "SELECT extract(epoch FROM created)::float8 FROM pgqueuer_log WHERE status = 'successful'"
 
 
 def run(driver: str, batch: int, cap: int) -> None:
@@ -93,6 +97,10 @@ class Engine(Stamped):
     def put_list(self, numbers: range) -> None:
         payloads = [str(number).encode() for number in numbers]
         self.queries.enqueue(["work"] * len(numbers), payloads, [0] * len(numbers))
+
+    def ended(self) -> dict[int, float]:
+        """Once all are stored: its jobs' bodies run ahead of that."""
+        return moments(DATABASE, UNFINISHED, ENDED)
 
     def forms(self) -> list[Form]:
         if self.driver != "psycopg":

@@ -11,6 +11,7 @@ from tests.benchmarks.engine_peers.peer import (
     database_url,
     execute,
     module,
+    moments,
     python,
 )
 from tests.benchmarks.engine_peers.stamps import work_async
@@ -20,6 +21,9 @@ CONNECTIONS_MAX = 10
 SINGLE_JOBS = 300
 BATCH_JOBS = 1_000
 BATCHES = 3
+
+UNFINISHED = "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))"
+ENDED = "SELECT extract(epoch FROM at)::float8 FROM procrastinate_events WHERE type = 'succeeded'"
 
 app = App(connector=PsycopgConnector(conninfo=database_url(DATABASE), max_size=CONNECTIONS_MAX))
 task = app.task(work_async, name="work")
@@ -48,6 +52,10 @@ class Engine(Stamped):
 
     def put(self, number: int) -> None:
         task.defer(number=number)
+
+    def ended(self) -> dict[int, float]:
+        """Once all are stored, which is later than their bodies' end."""
+        return moments(DATABASE, UNFINISHED, ENDED)
 
     def forms(self) -> list[Form]:
         batch = [{"number": number} for number in range(BATCH_JOBS)]
