@@ -45,6 +45,7 @@ class Engine:
     packages: Sequence[str] = ("psycopg", "dramatiq")
     settings = "dispatcher as one more process; kind probe; synchronous_commit=on"
     jobs = 20_000
+    io_jobs = 5_000
 
     def prepare(self) -> None:
         create_database(DATABASE)

@@ -27,12 +27,13 @@ class Form:
 
 
 class Peer(Protocol):
-    """One engine. `jobs` is what one process drains in some seconds."""
+    """One engine. `jobs` and `io_jobs` are what takes it some seconds; 0: not measured."""
 
     name: str
     packages: Sequence[str]
     settings: str
     jobs: int
+    io_jobs: int
 
     def prepare(self) -> None:
         """Make what the engine needs on the servers; once."""

@@ -70,12 +70,13 @@ async def install() -> None:
 class Engine(Stamped):
     packages: Sequence[str] = ()
 
-    def __init__(self, driver: str, *, jobs: int) -> None:
+    def __init__(self, driver: str, *, jobs: int, io_jobs: int) -> None:
         self.driver = driver
         self.name = f"pgqueuer {driver}"
         self.settings = f"asyncio jobs over {driver}, batch {BATCH_JOBS} (32 at I/O); no threads"
         self.packages = ("pgqueuer", driver)
         self.jobs = jobs
+        self.io_jobs = io_jobs
 
     def prepare(self) -> None:
         if self.driver == "psycopg":

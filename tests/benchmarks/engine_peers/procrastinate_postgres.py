@@ -34,6 +34,7 @@ class Engine(Stamped):
     packages: Sequence[str] = ("procrastinate",)
     settings = f"asyncio jobs, threads = concurrency, LISTEN, pool of {CONNECTIONS_MAX}"
     jobs = 800
+    io_jobs = 1_500
 
     def prepare(self) -> None:
         create_database(DATABASE)

@@ -14,6 +14,7 @@ BATCH_JOBS = 1_000
 
 class Engine(Stamped):
     packages: Sequence[str] = ("rq",)
+    io_jobs = 0
 
     def __init__(self, name: str, worker_class: str, *, jobs: int) -> None:
         self.name = name

@@ -21,6 +21,7 @@ class Engine(Stamped):
     packages: Sequence[str] = ("dramatiq",)
     settings = "Redis broker, default middleware and prefetch; threads as in the shape"
     jobs = 8_000
+    io_jobs = 5_000
 
     def fill(self, jobs: int, *, sleep_ms: int) -> None:
         for number in range(jobs):

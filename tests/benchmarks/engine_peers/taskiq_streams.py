@@ -20,6 +20,7 @@ class Engine(Stamped):
     packages: Sequence[str] = ("taskiq", "taskiq-redis")
     settings = "Redis stream broker, asyncio jobs, threads = max-async-tasks"
     jobs = 5_000
+    io_jobs = 5_000
 
     def prepare(self) -> None:
         self.loop = asyncio.new_event_loop()
