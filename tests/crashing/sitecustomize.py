@@ -1,0 +1,101 @@
+"""Ends a process at a named gap, once: what a power cut in that very moment would do.
+
+Python imports a module of this name at its start, so every command of a test that puts this
+folder on PYTHONPATH does. The file CRASH_FILE holds `GAP SIGNAL`; whoever removes it is the one
+that ends. Without the file everything runs as ever.
+"""
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+FILE = Path(os.environ["CRASH_FILE"])
+
+
+def reach(gap: str) -> None:
+    """End here when this gap is asked for."""
+    asked, _, number = read().rpartition(" ")
+    if asked != gap:
+        return
+    try:
+        FILE.unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), int(number))
+    if int(number) == signal.SIGTERM:
+        # The handler runs in the main thread; let it be asked to end before this one goes on.
+        time.sleep(0.3)
+
+
+def read() -> str:
+    try:
+        return FILE.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def wrap(place: str, *, before: str | None = None, after: str | None = None) -> None:
+    """Reach a gap before a call of the function at `place`, or after one that did something."""
+    module_name, _, path = place.partition(":")
+    owner: Any = import_module(module_name)
+    *outer, name = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+    setattr(owner, name, crashing(getattr(owner, name), before=before, after=after))
+
+
+def crashing(
+    original: Callable[..., Any], *, before: str | None, after: str | None
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        if before is not None:
+            reach(before)
+        result = original(*args, **options)
+        if after is not None and (result is None or result):
+            reach(after)
+        return result
+
+    return wrapped
+
+
+def refuse_push() -> None:
+    """Redis goes away before a push, so that what was marked is recalled."""
+    runway = import_module("workers.runway")
+    original = runway.Runway.push
+
+    def push(self: Any, *args: Any, **options: Any) -> None:
+        if read().startswith("recalled "):
+            raise runway.RunwayDown("asked to be away")
+        original(self, *args, **options)
+
+    runway.Runway.push = push
+
+
+# fmt: off
+wrap("db.lanes:dispatch_jobs", after="marked")
+wrap("workers.runway:Runway.push", before="mark committed", after="pushed")
+refuse_push()
+wrap("db.jobs:recall_jobs", after="recalled")
+wrap("db.jobs:promote_due", after="promoted")
+wrap("db.waits:settle", after="settled")
+wrap("db.jobs:rescue_running", after="rescued")
+wrap("workers.runway:Runway.pop", after="popped")
+wrap("db.jobs:claim_jobs", after="claimed")
+wrap("workers.broker:RunwayConsumer._claim", after="claim committed")
+wrap("pipelines.probe:burn", before="working")
+wrap("db.jobs:append_effect", after="effect written")
+wrap("pipelines.probe:run", after="effect committed")
+wrap("db.jobs:finish_jobs", after="finish written")
+wrap("workers.ledger:Ledger._commit", after="finish committed")
+wrap("db.processes:renew", before="before renewal", after="renewed")
+wrap("workers.child:Child.drain", before="drain begins")
+wrap("workers.child:Child.give_back_waiting", after="drained")
+wrap("workers.crew:WorkerHand.look", before="parent looks")
+wrap("workers.crew:WorkerHand.ended", before="child buried")
+# fmt: on
