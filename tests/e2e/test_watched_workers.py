@@ -9,9 +9,10 @@ import pytest
 
 from db import jobs, processes
 from db.jobs import Job
-from db.pool import Connection
+from db.pool import Connection, connect
 from tests.e2e.test_workers import all_in, count_effects, enqueue, worker_children
-from tests.processes import ROOT, Avivro, children, wait_until
+from tests.processes import ROOT, Avivro, children, kill_group, wait_until
+from workers.heartbeat import EXIT_LEASE_LOST
 
 PATCHES = Path(__file__).parent / "patches"
 LIMIT_S = 2
@@ -45,9 +46,15 @@ def errors_of(conn: Connection, job_id: int) -> list[str]:
     return [error["error"] for error in get(conn, job_id).errors]
 
 
-def last_attempt(conn: Connection, job_id: int) -> None:
-    """Leave the job one attempt, so that its end is soon seen."""
-    conn.execute("UPDATE worker.jobs SET max_attempts = 1 WHERE id = %s", (job_id,))
+def leave_attempts(conn: Connection, job_id: int, number: int) -> None:
+    """Leave the job so few attempts that its end is soon seen."""
+    conn.execute("UPDATE worker.jobs SET max_attempts = %s WHERE id = %s", (number, job_id))
+
+
+def kill_all(commands: Avivro) -> None:
+    """An orderly end would wait for a long job."""
+    for process in commands.started.values():
+        kill_group(process, signal.SIGKILL)
 
 
 def test_a_slow_job_is_interrupted_at_its_limit(patched: Avivro, conn: Connection) -> None:
@@ -69,14 +76,15 @@ def test_a_job_blocked_in_c_is_ended_at_its_limit_and_it_alone_is_blamed(
     start(patched, conn)
 
     (blocked,) = enqueue(conn, 1, effect="block in C")
-    last_attempt(conn, blocked)
+    leave_attempts(conn, blocked, 2)
     wait_until(lambda: running(conn, blocked), "the job blocks")
     # Short jobs run beside it all the time, so some run when the process is ended.
     beside = enqueue(conn, 60, sleep_ms=500, effect="beside")
 
-    wait_until(all_in(conn, [blocked], "discarded"), "the blocked job ends")
     wait_until(all_in(conn, beside, "completed"), "what ran beside it")
-    assert errors_of(conn, blocked) == [
+    # Its second attempt runs alone, in a process that is watched as well.
+    wait_until(all_in(conn, [blocked], "discarded"), "the blocked job ends")
+    assert errors_of(conn, blocked) == 2 * [
         "The job ran longer than its time limit of 2 s and could not be interrupted; "
         "its worker process was ended."
     ]
@@ -108,7 +116,7 @@ def test_a_job_that_eats_memory_ends_discarded_and_the_others_complete(
     start(patched, conn, "--max-memory", "256")
 
     (hog,) = enqueue(conn, 1, effect="hog memory")
-    last_attempt(conn, hog)
+    leave_attempts(conn, hog, 1)
     others = enqueue(conn, 20, sleep_ms=200, effect="beside a hog")
 
     wait_until(all_in(conn, [hog], "discarded"), "the hog ends")
@@ -272,3 +280,22 @@ def test_the_page_of_processes_shows_what_a_worker_does(commands: Avivro, conn: 
     assert stats["jobs_ended"] == 1
     assert isinstance(stats["rss_mb"], int)
     assert stats["rss_mb"] > 20
+    kill_all(commands)
+
+
+def test_a_process_whose_renewal_hangs_ends_by_itself_and_its_jobs_are_innocent(
+    commands: Avivro, conn: Connection, database_url: str
+) -> None:
+    start(commands, conn)
+    (before,) = worker_children(commands)
+    (job_id,) = enqueue(conn, 1, sleep_ms=30_000)
+    wait_until(lambda: running(conn, job_id), "the job runs")
+
+    with connect(database_url) as blocking:
+        blocking.execute("SELECT FROM worker.processes WHERE pid = %s FOR UPDATE", (before.pid,))
+        wait_until(lambda: not before.is_running(), "it ends without an answer")
+
+    wait_until(lambda: get(conn, job_id).attempt == 2, "the job runs again")
+    assert f"exit code {EXIT_LEASE_LOST}" in commands.log("worker")
+    assert errors_of(conn, job_id) == []
+    kill_all(commands)
