@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-import psycopg
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from db import schedules
-from db.pool import Connection, connect, wait_for
+from db.pool import AWAY, Connection, connect, wait_for
+from db.schedules import State
 from schedules.times import due_ticks, next_tick, trigger_of
 from schedules.timetable import TIMETABLE, Schedule
 from workers.jobs import encode, enqueue, kind_of
@@ -27,8 +27,7 @@ from workers.lease import Lease
 # Looked at this often whatever the alarms say: they go by this machine's clock.
 SWEEP_S = 1.0
 
-# Postgres ended the session of a scheduler that had been frozen inside a tick.
-Thawed = psycopg.errors.IdleInTransactionSessionTimeout
+RETRY_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +46,9 @@ def serve(
         try:
             with open_connection() as conn:
                 clock.run(conn, stopped)
-        except (psycopg.OperationalError, Thawed) as error:
+        except AWAY as error:
             log.warning("Postgres went away: %s", str(error).strip().partition("\n")[0])
+            stopped.wait(RETRY_S)
     lease.resign()
 
 
@@ -62,7 +62,7 @@ class Clock:
         self._alarm = threading.Event()
 
     def run(self, conn: Connection, stopped: threading.Event) -> None:
-        """Look at every alarm and every sweep. Raises OperationalError when Postgres goes away."""
+        """Look at every alarm and every sweep. Raises one of AWAY when Postgres goes away."""
         with conn.transaction():
             announce(conn, self._timetable)
         alarms = self._set_alarms()
@@ -86,16 +86,22 @@ class Clock:
 
     def look(self, conn: Connection) -> None:
         """Fire what is due."""
-        with conn.transaction():
-            now = schedules.read_clock(conn)
-            states = schedules.list_states(conn)
-            if any(state.begins_at > now for state in states.values()):
-                schedules.begin_now(conn)
+        now, states = self._read(conn)
         for schedule in self._timetable:
             state, trigger = states[schedule.name], self._triggers[schedule.name]
             for fire_at in due_ticks(trigger, state, looked_at=self._looked_at, now=now):
                 fire(conn, schedule, fire_at=fire_at)
         self._looked_at = now
+
+    def _read(self, conn: Connection) -> tuple[datetime, dict[str, State]]:
+        with conn.transaction():
+            now, states = schedules.read_clock(conn), schedules.list_states(conn)
+            if not states.keys() >= self._triggers.keys():
+                announce(conn, self._timetable)
+                states = schedules.list_states(conn)
+            if any(state.begins_at > now for state in states.values()):
+                schedules.begin_now(conn)
+            return now, states
 
 
 def announce(conn: Connection, timetable: Sequence[Schedule]) -> None:
@@ -145,7 +151,7 @@ def list_entries(conn: Connection, timetable: Sequence[Schedule] = TIMETABLE) ->
     return [entry(schedule, states.get(schedule.name), now) for schedule in timetable]
 
 
-def entry(schedule: Schedule, state: schedules.State | None, now: datetime) -> Entry:
+def entry(schedule: Schedule, state: State | None, now: datetime) -> Entry:
     paused = state is not None and state.paused_at is not None
     return Entry(
         name=schedule.name,

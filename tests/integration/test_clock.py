@@ -234,6 +234,15 @@ def test_a_schedule_that_left_the_code_is_marked(conn: Connection) -> None:
     assert retired.fetchall() == [("hourly",)]
 
 
+def test_rows_that_somebody_deleted_are_written_again(conn: Connection, database_url: str) -> None:
+    known_for(conn, timedelta(hours=2))
+    conn.execute("DELETE FROM worker.schedules")
+
+    look(database_url)
+
+    assert list(schedules.list_states(conn)) == ["hourly"]
+
+
 def test_slow_work_with_a_unique_key_does_not_pile_up(conn: Connection, database_url: str) -> None:
     unique = Schedule("hourly", Prune(), cron="0 * * * *", unique_key="prune")
     known_for(conn, timedelta(hours=2), unique)
