@@ -22,7 +22,7 @@ from workers import tracing
 from workers.actors import load_doorways, run_job
 from workers.broker import Load, RunwayBroker
 from workers.config import Config
-from workers.heartbeat import DUMP_SIGNAL, Heartbeat, lose_lease
+from workers.heartbeat import DUMP_SIGNAL, EXIT_MAIMED, Heartbeat, lose_lease
 from workers.job_log import JobLog
 from workers.lease import Lease
 from workers.ledger import Ledger
@@ -41,7 +41,7 @@ PIPELINE_CONNECTIONS_MAX = 4
 CLAIM_CONNECTIONS_MAX = 2
 ALONE_IDLE_S = 5.0
 LOOK_EVERY_S = 0.1
-SWEEP_EVERY_S = 0.02
+SWEEP_EVERY_S = 0.05
 STORE_S_MAX = 5.0
 # Figures and log lines wait rather than keep a claim from a connection.
 BORROW_S = 2.0
@@ -102,7 +102,7 @@ class Child:
         self.workers: list[dramatiq.Worker] = []
 
     def describe(self) -> dict[str, Any]:
-        if self.duty.alone:
+        if self.duty.alone or self.draining.is_set():
             return {}
         return {
             queue: {"threads": load.threads, "job_ms": load.job_ms}
@@ -156,12 +156,23 @@ class Child:
         busy_at = time.monotonic()
         while not request.asked:
             time.sleep(LOOK_EVERY_S)
+            self.check_threads()
             if self.count_held():
                 busy_at = time.monotonic()
             reason = self.reason_to_leave(idle_s=time.monotonic() - busy_at)
             if reason is not None:
                 log.info("this worker process leaves: %s", reason)
                 return
+
+    def check_threads(self) -> None:
+        """A process that lost one of its threads would hold jobs that nobody ends: end it."""
+        vital: list[threading.Thread] = [self.ledger, self.lease]
+        for worker in self.workers:
+            vital += [*worker.workers, *worker.consumers.values()]
+        dead = [thread.name for thread in vital if not thread.is_alive()]
+        if dead:
+            log.error("threads died (%s): this process ends", ", ".join(dead))
+            os._exit(EXIT_MAIMED)
 
     def reason_to_leave(self, *, idle_s: float) -> str | None:
         limits, ended = self.duty.limits, self.witness.ended_jobs
@@ -187,13 +198,8 @@ class Child:
         self.witness.leave()
         log.info("this worker process drains: %d jobs run or wait in it", self.count_held())
         self.tending.end()
-        for worker in self.workers:
-            for thread in worker.workers:
-                thread.stop()
-            for consumer in worker.consumers.values():
-                consumer.stop()
         until: float | None = None
-        while not self.give_back_waiting() or self.count_held() > 0:
+        while not self.stop_fetching() or self.count_held() > 0:
             if until is None and request.asked:
                 until = time.monotonic() + GRACE_S
             if request.hurry or (until is not None and time.monotonic() > until):
@@ -207,13 +213,20 @@ class Child:
         tracing.end()
         self.lease.resign()
 
-    def give_back_waiting(self) -> bool:
-        """Give back what was claimed and not begun; True when no more can be claimed."""
+    def stop_fetching(self) -> bool:
+        """Give back what was claimed and not begun; True when no more can be claimed.
+
+        Asks again each time: a thread that has only just started forgets the first request.
+        """
         for worker in self.workers:
             assert isinstance(worker.broker, RunwayBroker)
+            for thread in worker.workers:
+                thread.stop()
             for job in waiting(worker):
                 worker.broker.give_back(job)
         consumers = [each for worker in self.workers for each in worker.consumers.values()]
+        for consumer in consumers:
+            consumer.stop()
         ended = [consumer for consumer in consumers if not consumer.is_alive()]
         for consumer in ended:
             if consumer.consumer is not None:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from uuid import UUID, uuid4
@@ -135,33 +135,53 @@ class LonePost(WorkerPost):
 
     backoff_s: Sequence[float] = (0.1,)
 
-    def __init__(self, database_url: str, queue: str, runway: Runway, *, limits: Limits) -> None:
+    def __init__(
+        self, database_url: str, queue: str, lookout: "Lookout", *, limits: Limits
+    ) -> None:
         super().__init__(f"lone worker of {queue}", database_url, {queue: 1}, limits=limits)
         self._queue = queue
-        self._runway = runway
-        self._looked_at = 0.0
+        self._lookout = lookout
 
     def wanted(self) -> bool:
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
-            return False
-        self._looked_at = time.monotonic()
-        try:
-            return not self._runway.is_empty(alone(self._queue))
-        except RunwayDown:
-            return False
+        return self._queue in self._lookout.waiting
 
     def flags(self) -> list[str]:
         return ["--alone"]
+
+
+class Lookout(threading.Thread):
+    """Looks which queues have jobs that must run alone: `waiting`.
+
+    In a thread of its own: a Redis that does not answer must keep nobody from watching.
+    """
+
+    def __init__(self, runway: Runway, queues: Iterable[str]) -> None:
+        super().__init__(name="lookout", daemon=True)
+        self.waiting: frozenset[str] = frozenset()
+        self._runway = runway
+        self._queues = tuple(queues)
+
+    def run(self) -> None:
+        while True:
+            self.waiting = frozenset(filter(self._has_jobs, self._queues))
+            time.sleep(LOOK_EVERY_S)
+
+    def _has_jobs(self, queue: str) -> bool:
+        try:
+            return not self._runway.is_empty(alone(queue))
+        except RunwayDown:
+            return False
 
 
 def posts(
     database_url: str, redis_url: str, threads: dict[str, int], *, count: int, limits: Limits
 ) -> list[WorkerPost]:
     """`count` worker processes with these threads by queue, and their lone workers."""
-    runway = Runway(redis_url)
+    lookout = Lookout(Runway(redis_url), threads)
+    lookout.start()
     named = [f"worker {number}" for number in range(1, count + 1)]
     return [WorkerPost(name, database_url, threads, limits=limits) for name in named] + [
-        LonePost(database_url, queue, runway, limits=limits) for queue in threads
+        LonePost(database_url, queue, lookout, limits=limits) for queue in threads
     ]
 
 

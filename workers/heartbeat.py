@@ -16,6 +16,7 @@ BEAT_S = 0.5
 LOOP_S_MAX = 30.0
 EXIT_LEASE_LOST = 75
 EXIT_STUCK = 76
+EXIT_MAIMED = 77
 # At this signal a worker process writes what its threads do to its log, even when it is stuck.
 DUMP_SIGNAL = signal.SIGUSR1
 
