@@ -18,6 +18,7 @@ from workers.config import Config
 from workers.heartbeat import LoopSignal, Watchdog
 from workers.jobs import QUEUES
 from workers.lease import Lease
+from workers.metrics import Flusher
 from workers.runway import Runway
 from workers.stack import environment
 from workers.supervisor import Supervisor
@@ -25,6 +26,8 @@ from workers.vigil import MEMORY_MB_MAX, Limits
 
 # Below this a worker would leave after every job.
 MEMORY_MB_MIN = 256
+# A scheduler has little to count and no pool: it connects for each flush.
+SELDOM_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +105,14 @@ def run_scheduler() -> None:
     """Enqueue what the timetable says, each tick once, however many schedulers there are."""
     stopped = stopped_by_signal()
     with process("scheduler", redis=False) as found:
+        assert found.database_url is not None
+        flusher = Flusher(
+            partial(connect, found.database_url, name="avivro metrics"), every_s=SELDOM_S
+        )
+        flusher.start()
         # Imports point down and the schedules stand above, so here they are only a name.
         import_module("schedules.clock").serve(found.database_url, stopped)
+        flusher.close()
 
 
 def stopped_by_signal() -> threading.Event:

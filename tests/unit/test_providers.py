@@ -1,0 +1,78 @@
+"""What is counted of calls to model providers."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pipelines.errors import Permanent, Transient
+from pipelines.gateways.embedder import NOTHING, BatchLimits, Embedded
+from workers import metrics, providers
+from workers.metrics import Tally
+from workers.providers import OTHER, WatchedEmbedder, model_label
+
+
+class Embedder:
+    model = "text-embedding-ada-002"
+    limits = BatchLimits(8, 8, 8)
+
+    def __init__(self, *, tokens: int = 0, error: Exception | None = None) -> None:
+        self.tokens = tokens
+        self.error = error
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        if self.error is not None:
+            raise self.error
+        return Embedded(NOTHING.vectors, tokens=self.tokens)
+
+
+@pytest.fixture
+def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    own = Tally()
+    monkeypatch.setattr(metrics, "count", own.count)
+    return own
+
+
+def counted(tally: Tally) -> dict[str, float]:
+    """Values by the last label, or by the name where all labels are the same."""
+    return {
+        labels[2][1] if len(labels) == 3 else name: value
+        for (name, labels), value in tally.take().items()
+    }
+
+
+def test_a_call_counts_with_the_tokens_that_were_billed(tally: Tally) -> None:
+    watched = WatchedEmbedder(Embedder(tokens=512), provider="openai", label="ada")
+
+    watched.embed(["a"])
+    watched.embed(["b"])
+
+    assert counted(tally) == {"ok": 2, "avivro_provider_tokens_total": 1024}
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [(Permanent("no"), "permanent"), (Transient("busy"), "transient"), (ValueError(), "error")],
+)
+def test_a_failed_call_counts_by_how_it_failed(tally: Tally, error: Exception, result: str) -> None:
+    watched = WatchedEmbedder(Embedder(error=error), provider="openai", label="ada")
+
+    with pytest.raises(type(error)):
+        watched.embed(["a"])
+
+    assert counted(tally) == {result: 1}
+
+
+def test_an_embedder_that_is_watched_is_still_the_same_to_its_users() -> None:
+    inner = Embedder()
+
+    watched = WatchedEmbedder(inner, provider="openai", label="ada")
+
+    assert (watched.model, watched.limits) == (inner.model, inner.limits)
+
+
+def test_a_model_that_only_an_owner_named_makes_no_series() -> None:
+    known = ["text-embedding-ada-002"]
+
+    assert model_label("text-embedding-ada-002", known=known) == "text-embedding-ada-002"
+    assert model_label("model-4711", known=known) == OTHER
+    assert providers.OTHER == "other"
