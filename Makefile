@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test test-outside check format types bench lock clean
+.PHONY: demo up test test-outside check format types bench chaos lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -39,6 +39,9 @@ types: $(STAMP)       ## rewrite db/types from this checkout's migrations
 
 bench: $(BENCH)       ## speed against peers, printed as ratios; losses first
 	@$(RUN) -m tests.benchmarks $(ARGS)
+
+chaos: $(DEV)         ## kill everything for minutes: nothing lost, nothing twice; violations first
+	@$(RUN) -m tests.chaos $(ARGS)
 
 lock:                 ## rewrite the three lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
