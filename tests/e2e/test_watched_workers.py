@@ -125,18 +125,34 @@ def test_a_job_that_eats_memory_ends_discarded_and_the_others_complete(
     assert count_effects(conn, "beside a hog") == (20, 20)
 
 
+def test_a_process_over_its_ceiling_finishes_its_jobs_and_is_replaced(
+    patched: Avivro, conn: Connection
+) -> None:
+    start(patched, conn, "--max-memory", "256")
+    (before,) = worker_children(patched)
+
+    leaking = enqueue(conn, 3, effect="leak memory")
+    wait_until(lambda: not before.is_running(), "the process leaves")
+    others = enqueue(conn, 4, effect="in the next process")
+
+    done = wait_until(all_in(conn, leaking + others, "completed"), "all jobs")
+    assert [job for job in done if job.errors or job.attempt != 1] == []
+    assert "MB of memory, the limit is 256 MB" in patched.log("worker")
+    assert "ended (" not in patched.log("worker")
+
+
 def test_a_process_that_did_its_share_is_replaced_and_nothing_is_burnt(
     commands: Avivro, conn: Connection
 ) -> None:
     start(commands, conn, "--max-jobs", "20")
 
-    ids = enqueue(conn, 200, sleep_ms=20, effect="shares")
+    ids = enqueue(conn, 80, sleep_ms=20, effect="shares")
 
     done = wait_until(all_in(conn, ids, "completed"), "all jobs")
     assert len({job.worker_id for job in done}) >= 3
     assert {job.max_attempts - job.attempt for job in done} == {9}
     assert [job for job in done if job.errors] == []
-    assert count_effects(conn, "shares") == (200, 200)
+    assert count_effects(conn, "shares") == (80, 80)
 
 
 def test_a_frozen_process_is_replaced_before_its_lease_runs_out(

@@ -15,6 +15,7 @@ from workers.jobs import KINDS
 
 MEGABYTE = 1_000_000
 BLOCKED_S = 100
+LEAKED: list[bytes] = []
 original = pipelines.probe.run
 
 
@@ -26,6 +27,8 @@ def run(db: Any, *, effect: str | None, **rest: Any) -> Any:
             ctypes.PyDLL(None).sleep(BLOCKED_S)
         case "hog memory":
             hog()
+        case "leak memory":
+            LEAKED.append(b"x" * (60 * MEGABYTE))
     return original(db, effect=effect, **rest)
 
 
