@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import combinations
 
 import psycopg
 from hypothesis import settings
@@ -20,11 +21,14 @@ from workers.jobs import Probe, enqueue
 ROUNDS = 60
 ACTORS = 3
 # A blocked step gives way: the machine has one thread.
-LOCK_TIMEOUT = "20ms"
+LOCK_TIMEOUT = "5ms"
 FINISHED = ["completed", "discarded", "cancelled"]
 
 actors = st.integers(0, ACTORS - 1)
-picks = st.integers(0, 10_000)
+picks = st.integers(0, 7)
+several = st.lists(picks, min_size=1, max_size=3)
+# Most transactions are short; the others are what makes races.
+left_open = st.sampled_from([False, False, True])
 
 
 def test_a_wait_added_while_its_job_finishes_always_ends(
@@ -88,49 +92,80 @@ class Waiting(RuleBasedStateMachine):
         self.times_released: Counter[int] = Counter()
         with connect(self.url, autocommit=True) as conn:
             conn.execute("TRUNCATE worker.jobs, worker.waits, worker.ends")
-            for _ in range(3):
-                enqueue(conn, Probe())
+            members = [enqueue(conn, Probe()) for _ in range(3)]
+            for pair in combinations(members, 2):
+                enqueue_after(conn, Probe(), after=pair, even_if_failed=True)
         for conn in self.conns:
             conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
             conn.commit()
 
-    @rule(actor=actors, picked=st.lists(picks, min_size=1, max_size=3), anyway=st.booleans())
-    def enqueue_after(self, actor: int, picked: list[int], anyway: bool) -> None:
+    @rule(
+        actor=actors,
+        left_open=left_open,
+        picked=several,
+        anyway=st.booleans(),
+    )
+    def enqueue_after(self, actor: int, left_open: bool, picked: list[int], anyway: bool) -> None:
         self.act(
             actor,
+            left_open,
             lambda conn: enqueue_after(
                 conn, Probe(), after=choose(conn, picked), even_if_failed=anyway
             ),
         )
 
-    @rule(actor=actors, waiter=picks, picked=st.lists(picks, min_size=1, max_size=2))
-    def add_waits(self, actor: int, waiter: int, picked: list[int]) -> None:
+    @rule(
+        actor=actors,
+        left_open=left_open,
+        waiter=picks,
+        picked=several,
+    )
+    def add_waits(self, actor: int, left_open: bool, waiter: int, picked: list[int]) -> None:
         self.act(
             actor,
+            left_open,
             lambda conn: waits.add_waits(
                 conn, choose(conn, [waiter], blocked=True)[0], after=choose(conn, picked)
             ),
         )
 
-    @rule(actor=actors, picked=picks, state=st.sampled_from(FINISHED))
-    def finish(self, actor: int, picked: int, state: str) -> None:
-        self.act(actor, lambda conn: finish(conn, [picked], state))
+    @rule(actor=actors, left_open=left_open, picked=several, state=st.sampled_from(FINISHED))
+    def finish(self, actor: int, left_open: bool, picked: list[int], state: str) -> None:
+        self.act(actor, left_open, lambda conn: finish(conn, picked, state))
 
-    @rule(actor=actors, picked=picks)
-    def cancel(self, actor: int, picked: int) -> None:
-        self.act(actor, lambda conn: jobs.cancel_jobs(conn, choose(conn, [picked]), reason="no"))
+    @rule(actor=actors, left_open=left_open, picked=picks)
+    def cancel(self, actor: int, left_open: bool, picked: int) -> None:
+        self.act(
+            actor,
+            left_open,
+            lambda conn: jobs.cancel_jobs(conn, choose(conn, [picked]), reason="no"),
+        )
 
-    @rule(actor=actors, picked=picks)
-    def retry(self, actor: int, picked: int) -> None:
-        self.act(actor, lambda conn: jobs.retry_jobs(conn, choose(conn, [picked], ended=True)))
+    @rule(actor=actors, left_open=left_open, picked=picks)
+    def retry(self, actor: int, left_open: bool, picked: int) -> None:
+        self.act(
+            actor, left_open, lambda conn: jobs.retry_jobs(conn, choose(conn, [picked], ended=True))
+        )
 
-    @rule(actor=actors, picked=picks)
-    def forget(self, actor: int, picked: int) -> None:
-        self.act(actor, lambda conn: delete(conn, choose(conn, [picked], ended=True)))
+    @rule(actor=actors, left_open=left_open, picked=picks)
+    def forget(self, actor: int, left_open: bool, picked: int) -> None:
+        self.act(actor, left_open, lambda conn: delete(conn, choose(conn, [picked], ended=True)))
 
-    @rule(actor=actors, rows_max=st.sampled_from([1, 2, 100]))
-    def settle(self, actor: int, rows_max: int) -> None:
-        self.act(actor, lambda conn: self.settle_and_check(actor, conn, rows_max))
+    @rule(actor=actors, left_open=left_open, rows_max=st.sampled_from([1, 2, 100]))
+    def settle(self, actor: int, left_open: bool, rows_max: int) -> None:
+        self.act(actor, left_open, lambda conn: self.settle_and_check(actor, conn, rows_max))
+
+    @rule(order=st.permutations(range(ACTORS)), first=picks, state=st.sampled_from(FINISHED))
+    def settle_side_by_side(self, order: list[int], first: int, state: str) -> None:
+        """Two ends, each taken by another settler before either has committed."""
+        one, two, _ = order
+        for actor in (one, two):
+            self.commit(actor)
+        self.act(one, False, lambda conn: finish(conn, [first, first + 1], state))
+        for actor in (one, two):
+            self.settle(actor, left_open=True, rows_max=1)
+        for actor in (one, two):
+            self.commit(actor)
 
     @rule(actor=actors)
     def commit(self, actor: int) -> None:
@@ -143,7 +178,7 @@ class Waiting(RuleBasedStateMachine):
         self.conns[actor].rollback()
         self.released[actor] = []
 
-    def act(self, actor: int, step: Callable[[Connection], object]) -> None:
+    def act(self, actor: int, left_open: bool, step: Callable[[Connection], object]) -> None:
         """A step that is refused or would wait for another actor did not happen."""
         try:
             step(self.conns[actor])
@@ -153,8 +188,10 @@ class Waiting(RuleBasedStateMachine):
             psycopg.errors.InvalidParameterValue,
         ):
             self.roll_back(actor)
+        if not left_open:
+            self.commit(actor)
 
-    def settle_and_check(self, actor: int, conn: Connection, rows_max: int) -> None:
+    def settle_and_check(self, actor: int, conn: Connection, rows_max: int) -> int:
         """Who is let go has nothing left to wait for, and is told the truth about it."""
         before = list_blocked(conn)
         waits.settle(conn, rows_max=rows_max)
@@ -169,16 +206,18 @@ class Waiting(RuleBasedStateMachine):
             assert job.waited["cancelled"] >= counted["cancelled"]
             assert sum(job.waited.values()) == counted.total()
         self.released[actor] += let_go
+        return len(let_go)
 
     def teardown(self) -> None:
         """When all has ended and all is settled, nobody waits any more."""
         for actor in range(ACTORS):
             self.commit(actor)
-        with connect(self.url, autocommit=True) as conn:
-            while waits.settle(conn, rows_max=100) or finish(conn, range(100), "completed"):
-                continue
-            blocked = list_blocked(conn)
-            marks = conn.execute("SELECT count(*) FROM worker.ends").fetchone()
+        last = self.conns[0]
+        while self.settle_and_check(0, last, 100) or finish(last, range(100), "completed"):
+            self.commit(0)
+        self.commit(0)
+        blocked = list_blocked(last)
+        marks = last.execute("SELECT count(*) FROM worker.ends").fetchone()
         for conn in self.conns:
             conn.close()
         assert blocked == set()
