@@ -1,13 +1,21 @@
 -- The life of a job. Batched statements probe the primary key once per row: a plain
 -- `UPDATE ... FROM unnest ... WHERE state = ...` turns into a nested loop over a partial index
--- when statistics are stale (350x slower), so the rows are locked through LATERAL first, and
--- `plan_by_key` runs before them in the same transaction. A process that freezes or is cut off
--- within a transaction loses it soon, for others wait for its locks or pass over its rows.
+-- when statistics are stale (350x slower), so the rows are locked through LATERAL first, and the
+-- update joins by key. What is claimed and finished all the time is one statement and no
+-- transaction around it; elsewhere `plan_by_key` runs first in the same transaction. A process that
+-- freezes or is cut off within one loses it soon, for others wait for its locks.
 
 -- name: plan_by_key
 SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
        set_config('enable_seqscan', 'off', true),
        set_config('idle_in_transaction_session_timeout', '10s', true)
+
+-- name: begin_turn
+-- As plan_by_key; and the epoch that Redis must agree on.
+SELECT epoch, set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true),
+       set_config('idle_in_transaction_session_timeout', '10s', true)
+FROM worker.runway
 
 -- name: limit_idling
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true)
@@ -58,6 +66,13 @@ SET state = 'running', attempt = j.attempt + 1, worker_id = %(worker_id)s,
 FROM wanted WHERE j.id = wanted.id
 RETURNING j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts, j.waited,
           j.traceparent
+
+-- name: adopt_jobs
+-- What a claim took whose answer never came: these tickets' jobs, if they run in this process.
+SELECT j.id, j.kind, j.queue, j.tenant, j.args, j.attempt, j.max_attempts, j.waited, j.traceparent
+FROM unnest(%(ids)s::bigint[], %(seqs)s::int[]) AS u(id, seq)
+JOIN worker.jobs AS j ON j.id = u.id AND j.dispatch_seq = u.seq
+WHERE (j.state = 'running' AND j.worker_id = %(worker_id)s) IS TRUE
 
 -- name: finish_jobs
 -- Fenced: a finish whose attempt is no longer the running one matches nothing. A job that was
@@ -255,7 +270,7 @@ ORDER BY id DESC LIMIT %(rows_max)s
 
 -- name: retry_jobs
 -- A finished job runs again with its whole plan of attempts; a waiting one runs now. Skipped
--- when an unfinished twin holds its unique key.
+-- when an unfinished twin holds its unique key; of several asked for, the newest gets it.
 UPDATE worker.jobs AS j
 SET state = 'available', blocked = false, run_at = now(), finished_at = NULL, suspicion = 0,
     cancel_requested_at = NULL, result = NULL,
@@ -268,6 +283,10 @@ WHERE k.kind = j.kind AND j.id = ANY(%(ids)s::bigint[])
       SELECT FROM worker.jobs AS twin
       WHERE twin.kind = j.kind AND twin.unique_key = j.unique_key AND twin.id <> j.id
         AND twin.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable'))
+  AND NOT EXISTS (
+      SELECT FROM worker.jobs AS later
+      WHERE later.id = ANY(%(ids)s::bigint[]) AND later.id > j.id
+        AND later.kind = j.kind AND later.unique_key = j.unique_key)
 RETURNING j.id
 
 -- name: count_by_state
