@@ -6,7 +6,7 @@ run is a child of the span of its enqueuing, whichever process runs it, and howe
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from db.jobs import Claimed
@@ -73,11 +73,13 @@ def enqueuing(conn: Connection, kind: str) -> Iterator[None]:
     from opentelemetry.trace import SpanKind
 
     attributes = {"messaging.system": "avivro", "messaging.destination.name": kind}
+    # The setting lasts for a transaction; the caller's own must not be ended here.
+    transaction = conn.transaction() if conn.autocommit else nullcontext()
     with (
         STATE.tracer.start_as_current_span(
             f"enqueue {kind}", kind=SpanKind.PRODUCER, attributes=attributes
         ),
-        conn.transaction(),
+        transaction,
     ):
         set_traceparent(conn, current_traceparent())
         yield

@@ -175,7 +175,8 @@ def test_counting_jobs_reads_no_finished_row(conn: Connection) -> None:
     """Millions of completed rows would be read by a sequential scan."""
     conn.execute(
         """INSERT INTO worker.jobs (kind, queue, state, max_attempts)
-           SELECT 'probe', 'default', 'completed', 3 FROM generate_series(1, 2000)"""
+           SELECT 'probe', 'default', state, 3
+           FROM generate_series(1, 2000), unnest('{completed,available}'::text[]) AS state"""
     )
     conn.execute("ANALYZE worker.jobs")
     with conn.transaction():

@@ -62,6 +62,17 @@ def test_a_later_insert_of_the_transaction_carries_none(
     assert (first is None, second is None) == (False, True)
 
 
+def test_a_traced_job_is_gone_with_the_transaction_of_its_caller(
+    database_url: str, conn: Connection, spans: InMemorySpanExporter
+) -> None:
+    with connect(database_url) as own:
+        enqueue(own, Probe())
+        enqueue_many(own, [Probe()])
+        own.rollback()
+
+    assert traceparents(conn) == []
+
+
 def test_without_tracing_a_job_carries_none(conn: Connection) -> None:
     enqueue(conn, Probe())
 

@@ -104,6 +104,16 @@ def test_one_run_is_no_parent_of_the_next(spans: InMemorySpanExporter) -> None:
     assert first.context.trace_id != second.context.trace_id
 
 
+def test_after_a_run_its_thread_is_in_no_span(spans: InMemorySpanExporter) -> None:
+    run = tracing.begin_run(job())
+    assert run is not None
+    run.end("completed", None)
+    with tracing.step("later"):
+        pass
+
+    assert spans.get_finished_spans()[1].parent is None
+
+
 def test_without_a_collector_nothing_is_imported() -> None:
     code = (
         "import sys; from workers import jobs, tracing; tracing.begin('x', endpoint=None);"
