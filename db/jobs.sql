@@ -161,7 +161,8 @@ WHERE id = %(job_id)s AND attempt = %(attempt)s AND state = 'running'
 -- Jobs of processes whose lease ran out, or that are gone. What their parent did not see running
 -- is innocent. What it saw running is next run alone; a loss that nobody saw makes a suspect
 -- only when it happens twice. A suspect that ran alone when its process died burnt its attempt.
--- So did a job that ran past its time limit: that alone is then to blame.
+-- So did a job that ran past its time limit: that alone is then to blame. In the order of their
+-- index: ordered by id, stale statistics lead to a scan of the whole table.
 WITH lost AS MATERIALIZED (
     SELECT j.id, j.suspicion >= 2 AS guilty, j.attempt >= j.max_attempts AS spent, j.rerun,
            j.cancel_requested_at IS NOT NULL AS cancelled, p.cause,
@@ -173,7 +174,7 @@ WITH lost AS MATERIALIZED (
     FROM worker.jobs AS j
     LEFT JOIN worker.processes AS p ON p.id = j.worker_id
     WHERE j.state = 'running' AND (p.id IS NULL OR p.expires_at < clock_timestamp())
-    ORDER BY j.id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
+    ORDER BY j.queue, j.worker_id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
 ), judged AS (
     SELECT l.*, l.limit_s IS NOT NULL OR (l.guilty AND l.suspicion > 0) AS burnt FROM lost AS l
 ), ruled AS (

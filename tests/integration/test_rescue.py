@@ -147,3 +147,22 @@ def test_a_renewal_shows_what_the_process_does(conn: Connection) -> None:
 
     (process,) = processes.list_live(conn)
     assert process.stats == {"rss_mb": 90, "running": [7]}
+
+
+def test_rescuing_reads_what_runs_and_not_the_table_on_stale_statistics(conn: Connection) -> None:
+    """Statistics were taken while everything ran; since then all but a few have completed."""
+    conn.execute("ALTER TABLE worker.jobs SET (autovacuum_enabled = false)")
+    conn.execute("""
+        INSERT INTO worker.jobs (kind, queue, state, attempt, max_attempts)
+        SELECT 'probe', 'default', 'running', 1, 10 FROM generate_series(1, 20000)""")
+    conn.execute("ANALYZE worker.jobs")
+    conn.execute("UPDATE worker.jobs SET state = 'completed' WHERE id > 20")
+
+    with conn.transaction(force_rollback=True):
+        rows = conn.execute(
+            b"EXPLAIN " + jobs.SQL.rescue_running, {"rows_max": 1000, "errors_kept": 25}
+        ).fetchall()
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using jobs_in_flight_idx" in plan
+    assert "Seq Scan on jobs" not in plan
