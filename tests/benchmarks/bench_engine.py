@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 
@@ -149,27 +150,13 @@ def package(name: str) -> str:
 def print_drains(bench: Bench) -> None:
     print("\nno-op drain: ours / peer. All jobs wait before the first worker starts; the rate is")
     print("that of the middle nine tenths of the jobs' ends, so no start of a process counts")
-    lines = []
     for shape in SHAPES:
-        rates = repeat(
-            bench,
-            REPETITIONS,
-            lambda engine, shape=shape: measures.drain(  # type: ignore[misc]
-                engine, shape, jobs=drain_jobs(engine) * shape.processes
-            ),
-        )
-        lines += [
-            Line(
-                peer=peer.name,
-                what=f"{shape!s:7}",
-                aim=AIMS.get((peer.name, shape.processes), 1.0),
-                ours=rates[bench.engine.name],
-                theirs=rates[peer.name],
-            )
-            for peer in bench.peers
-            if peer.name in rates and bench.engine.name in rates
-        ]
-    print_lines(lines, "jobs/s")
+        rates = repeat(bench, REPETITIONS, partial(drain_empty, shape))
+        print_lines(list_lines(bench, shape, rates, aimed=True), "jobs/s")
+
+
+def drain_empty(shape: Shape, engine: Peer) -> float:
+    return measures.drain(engine, shape, jobs=drain_jobs(engine) * shape.processes)
 
 
 def drain_jobs(engine: Peer) -> int:
@@ -187,21 +174,27 @@ def print_io(bench: Bench) -> None:
         lambda engine: measures.drain(engine, IO_SHAPE, jobs=engine.io_jobs, sleep_ms=IO_MS),
         leave_out=[engine.name for engine in bench.peers if not engine.io_jobs],
     )
-    mine = rates.get(bench.engine.name)
-    if mine is None:
-        return
-    print_lines(
-        [
-            Line(
-                peer=peer.name, what=f"{IO_SHAPE!s:7}", aim=1.0, ours=mine, theirs=rates[peer.name]
-            )
-            for peer in bench.peers
-            if peer.name in rates
-        ],
-        "jobs/s",
-    )
+    print_lines(list_lines(bench, IO_SHAPE, rates, aimed=False), "jobs/s")
     for name, found in rates.items():
         print(f"      {name:17} {statistics.median(found) / IO_IDEAL:6.1%} of the ideal")
+
+
+def list_lines(
+    bench: Bench, shape: Shape, rates: dict[str, list[float]], *, aimed: bool
+) -> list["Line"]:
+    """Ours beside each peer that was measured."""
+    mine = rates.get(bench.engine.name, [])
+    return [
+        Line(
+            peer=peer.name,
+            what=f"{shape!s:7}",
+            aim=AIMS.get((peer.name, shape.processes), 1.0) if aimed else 1.0,
+            ours=mine,
+            theirs=rates[peer.name],
+        )
+        for peer in bench.peers
+        if mine and peer.name in rates
+    ]
 
 
 def repeat(
@@ -218,6 +211,7 @@ def repeat(
         for engine in bench.everyone:
             if engine.name in failed or engine.name in leave_out:
                 continue
+            print(f"  measuring {engine.name} ...", file=sys.stderr)
             try:
                 found.setdefault(engine.name, []).append(measure(engine))
             except RunFailed as error:
