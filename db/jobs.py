@@ -138,6 +138,14 @@ def enqueue_many(
     return list(row[0])
 
 
+def read_clock(conn: Connection) -> datetime:
+    """When this transaction began, by the database's clock."""
+    row = conn.execute(SQL.read_clock).fetchone()
+    assert row is not None
+    began_at: datetime = row[0]
+    return began_at
+
+
 def copy_jobs(conn: Connection, rows: Iterable[Sequence[Any]]) -> int:
     """Insert rows of (kind, queue, tenant, priority, state, args as JSON text, limit_key, run_at,
     max_attempts) by COPY; how many there were. Checks nothing: the caller did.
@@ -170,6 +178,13 @@ def plan_by_key(conn: Connection) -> None:
     conn.execute(SQL.plan_by_key)
 
 
+def begin_turn(conn: Connection) -> UUID:
+    """Bound this transaction's plans and its idling; the epoch that Redis must agree on."""
+    row = conn.execute(SQL.begin_turn).fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
 def limit_idling(conn: Connection) -> None:
     """For this transaction: it ends, and its locks with it, when we freeze in the middle."""
     conn.execute(SQL.limit_idling)
@@ -177,22 +192,35 @@ def limit_idling(conn: Connection) -> None:
 
 def claim_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:
     """Take the jobs of these tickets, in the tickets' order; those not to be had are left out."""
-    plan_by_key(conn)
-    cursor = conn.cursor(row_factory=class_row(Claimed)).execute(
-        SQL.claim_jobs,
+    return read_claimed(conn, SQL.claim_jobs, tickets, worker_id)
+
+
+def adopt_jobs(conn: Connection, tickets: Sequence[Ticket], *, worker_id: UUID) -> list[Claimed]:
+    """What an earlier claim_jobs took for this process, whose answer was lost on the way."""
+    return read_claimed(conn, SQL.adopt_jobs, tickets, worker_id)
+
+
+def read_claimed(
+    conn: Connection, statement: bytes, tickets: Sequence[Ticket], worker_id: UUID
+) -> list[Claimed]:
+    rows = conn.execute(
+        statement,
         {
             "ids": [ticket.job_id for ticket in tickets],
             "seqs": [ticket.seq for ticket in tickets],
             "worker_id": worker_id,
         },
-    )
-    claimed = {job.id: job for job in cursor.fetchall()}
+    ).fetchall()
+    claimed = {row[0]: Claimed(*row) for row in rows}
     return [claimed[t.job_id] for t in tickets if t.job_id in claimed]
 
 
 def finish_jobs(conn: Connection, finishes: Sequence[Finish]) -> dict[int, str]:
-    """Store how attempts ended; the new state by job id. A lost attempt is left out."""
-    plan_by_key(conn)
+    """Store how attempts ended; the new state by job id. A lost attempt is left out.
+
+    Rows are locked in the order of their ids, as everywhere.
+    """
+    finishes = sorted(finishes, key=lambda finish: finish.job_id)
     rows = conn.execute(
         SQL.finish_jobs,
         {

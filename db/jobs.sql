@@ -28,6 +28,9 @@ SELECT worker.enqueue(%(kind)s, %(args)s, %(tenant)s, %(unique_key)s,
 SELECT worker.enqueue_many(%(kind)s, %(args)s::jsonb[], %(tenant)s, coalesce(%(run_at)s, now()),
                            %(priority)s)
 
+-- name: read_clock
+SELECT now()
+
 -- name: copy_jobs
 -- For kinds that have neither a unique key nor a tenant to be found.
 COPY worker.jobs (kind, queue, tenant, priority, state, args, limit_key, run_at, max_attempts)

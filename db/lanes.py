@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from db.jobs import Ticket, plan_by_key
+from db.jobs import Ticket
 from db.pool import Connection
 from db.statements import load
 
@@ -59,10 +59,13 @@ class Pause:
     paused_at: datetime
 
 
-def take_queues(conn: Connection, queues: Sequence[str]) -> list[str]:
-    """Those of these queues that no other dispatcher is dealing in; ours until the commit."""
-    plan_by_key(conn)
-    return [row[0] for row in conn.execute(SQL.take_queues, {"queues": list(queues)}).fetchall()]
+def take_queues(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int, float | None]]:
+    """Those of these queues that have live workers and no other dispatcher; ours until the commit.
+
+    By queue: threads of all its workers, and the time that a thread takes for a job in ms.
+    """
+    rows = conn.execute(SQL.take_queues, {"queues": list(queues)}).fetchall()
+    return {queue: (threads, job_ms) for queue, threads, job_ms in rows}
 
 
 def count_in_flight(conn: Connection) -> list[tuple[str, str, int]]:

@@ -2,11 +2,15 @@
 -- pauses stand beside them, for they hold lanes back too.
 
 -- name: take_queues
--- The queues that this transaction may dispatch: one dispatcher at a time per queue. One that
--- freezes in the middle loses its transaction, and with it the lock.
-SELECT queue
-FROM unnest(%(queues)s::text[]) AS wanted (queue)
-WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(queue))
+-- The queues that live workers serve and this transaction may dispatch: one dispatcher at a time
+-- per queue. `job_ms` is null where no worker has measured it yet.
+SELECT served.queue, served.threads, served.job_ms
+FROM (SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads,
+             avg((q.value ->> 'job_ms')::float8) AS job_ms
+      FROM worker.processes AS p CROSS JOIN LATERAL jsonb_each(p.queues) AS q
+      WHERE p.role = 'worker' AND p.expires_at > clock_timestamp() AND q.key = ANY(%(queues)s)
+      GROUP BY q.key) AS served
+WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(served.queue))
 
 -- name: count_in_flight
 SELECT queue, lane, count(*) FROM worker.jobs

@@ -41,8 +41,12 @@ def connect(url: str, *, autocommit: bool = False, name: str = "avivro") -> Conn
     )
 
 
-def open_pool(url: str, *, size_max: int, name: str = "avivro") -> Pool:
-    """A pool that opens connections when they are first needed and checks them when borrowed."""
+def open_pool(url: str, *, size_max: int, autocommit: bool = False, name: str = "avivro") -> Pool:
+    """A pool that opens connections when they are first needed.
+
+    Each is checked when it is borrowed. With `autocommit`, for single statements, it is not: the
+    borrower asks again when the first connection turns out to be dead.
+    """
     return ConnectionPool(
         url,
         min_size=0,
@@ -50,12 +54,13 @@ def open_pool(url: str, *, size_max: int, name: str = "avivro") -> Pool:
         max_idle=60,
         timeout=30,
         kwargs={
+            "autocommit": autocommit,
             "prepare_threshold": None,
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": name,
             **KEEPALIVE,
         },
-        check=ConnectionPool.check_connection,
+        check=None if autocommit else ConnectionPool.check_connection,
         name=name,
         open=True,
     )

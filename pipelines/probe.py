@@ -20,8 +20,10 @@ def run(
         raise Permanent(f"a probe takes 0 to {DURATION_MS_MAX} ms, not {sleep_ms} and {cpu_ms}")
     if crash:
         os.kill(os.getpid(), signal.SIGKILL)
-    sleep(db, sleep_ms / 1000)
-    burn(db, cpu_ms / 1000)
+    if sleep_ms:
+        sleep(db, sleep_ms / 1000)
+    if cpu_ms:
+        burn(db, cpu_ms / 1000)
     if fails:
         raise Transient("the probe was asked to fail")
     if effect is not None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 STRANDED_AFTER_S = 3.0
 # A kind that this version does not know waits for a worker that does.
 UNKNOWN_KIND_S = 1.0
+# How long a job takes is measured anew after so many jobs or seconds.
+MEASURED_JOBS = 64
+MEASURED_S = 0.25
 
 Run = Callable[[Claimed], dict[str, Any] | None]
 
@@ -54,20 +58,37 @@ class Load:
         self.job_ms: float | None = None
         self._held: dict[int, Claimed] = {}
         self._moved_at = 0.0
+        self._measured_at = 0.0
+        self._ended = 0
         self._changed = threading.Condition()
 
     def took(self, claimed: Sequence[Claimed]) -> None:
         with self._changed:
-            self._held.update((job.id, job) for job in claimed)
             self._moved_at = time.monotonic()
+            if not self._held:
+                self._measured_at, self._ended = self._moved_at, 0
+            self._held.update((job.id, job) for job in claimed)
 
-    def ended(self, job: Claimed, *, ms: float | None = None) -> None:
+    def ended(self, job: Claimed, *, ran: bool = False) -> None:
         with self._changed:
             self._held.pop(job.id, None)
             self._moved_at = time.monotonic()
-            if ms is not None:
-                self.job_ms = ms if self.job_ms is None else 0.9 * self.job_ms + 0.1 * ms
+            if ran:
+                self._ended += 1
+                self._measure(self._moved_at)
             self._changed.notify()
+
+    def _measure(self, now: float) -> None:
+        """A thread's time for a job, from how many ended while there was something to do.
+
+        Not the mean of their times: those of short jobs are mostly waiting for the interpreter.
+        """
+        passed_s = now - self._measured_at
+        if self._ended < MEASURED_JOBS and passed_s < MEASURED_S and self._held:
+            return
+        job_ms = passed_s * 1000 * self.threads / self._ended
+        self.job_ms = job_ms if self.job_ms is None else 0.5 * self.job_ms + 0.5 * job_ms
+        self._measured_at, self._ended = now, 0
 
     def is_stuck(self, now: float) -> bool:
         """Whether all threads have long been busy while more lies claimed."""
@@ -121,6 +142,7 @@ class RunwayBroker(dramatiq.Broker):
         ledger: Ledger,
         worker_id: UUID,
         may_fetch: Callable[[], bool],
+        is_draining: Callable[[], bool],
         run: Run,
         load: Load,
         witness: Witness,
@@ -134,6 +156,7 @@ class RunwayBroker(dramatiq.Broker):
         self.ledger = ledger
         self.worker_id = worker_id
         self.may_fetch = may_fetch
+        self.is_draining = is_draining
         self.load = load
         for kind in KINDS.values():
             if kind.queue == queue:
@@ -211,15 +234,9 @@ class RunwayConsumer(Consumer):
         self._ready.extend(self._claim(tickets))
 
     def _claim(self, tickets: Sequence[Ticket]) -> list[Claimed]:
-        """Tickets that cannot be claimed now come back by themselves: their rows wait."""
+        """Tickets that cannot be claimed come back by themselves: their rows wait."""
         broker = self._broker
-        try:
-            with broker.pool.connection() as conn:
-                claimed = jobs.claim_jobs(conn, tickets, worker_id=broker.worker_id)
-        except AWAY as error:
-            log.warning("cannot claim: %s", str(error).strip().split("\n")[0])
-            time.sleep(RETRY_S)
-            return []
+        claimed = self._ask(tickets)
         self._claimed_at = time.monotonic()
         known = [job for job in claimed if job.kind in KINDS]
         broker.load.took(known)
@@ -228,6 +245,23 @@ class RunwayConsumer(Consumer):
                 log.warning("job %d: this version does not know kind %s", job.id, job.kind)
                 broker.ledger.put(job, snooze(job, UNKNOWN_KIND_S))
         return known
+
+    def _ask(self, tickets: Sequence[Ticket]) -> list[Claimed]:
+        """Claim until there is an answer. One that was lost may have claimed: ask what is ours."""
+        broker = self._broker
+        claim = partial(jobs.claim_jobs, tickets=tickets, worker_id=broker.worker_id)
+        adopt = partial(jobs.adopt_jobs, tickets=tickets, worker_id=broker.worker_id)
+        doubtful = False
+        while True:
+            try:
+                with broker.pool.connection() as conn:
+                    return (adopt(conn) if doubtful else []) + claim(conn)
+            except AWAY as error:
+                log.warning("cannot claim yet: %s", str(error).strip().split("\n")[0])
+                doubtful = True
+                time.sleep(RETRY_S)
+                if broker.is_draining():
+                    return []
 
     def ack(self, message: MessageProxy) -> None:
         """Nothing to do: the ledger stores the outcome, and Redis forgot the ticket."""
@@ -282,7 +316,7 @@ class Outcomes(Middleware):
         job: Claimed = message.args[0]
         self._witness.ended(self._began.slot)
         took_s = time.monotonic() - self._began.at
-        self._load.ended(job, ms=took_s * 1000)
+        self._load.ended(job, ran=True)
         metrics.observe(metrics.DURATION, took_s, job.kind)
         luck = random.random()  # noqa: S311 - spreads retries, guards nothing
         plan = KINDS[job.kind].retry

@@ -38,14 +38,15 @@ from workers.witness import Witness
 
 GRACE_S = 25.0
 PIPELINE_CONNECTIONS_MAX = 4
-CLAIM_CONNECTIONS_MAX = 2
+ERRAND_CONNECTIONS_MAX = 1
 ALONE_IDLE_S = 5.0
 LOOK_EVERY_S = 0.1
 SWEEP_EVERY_S = 0.05
 STORE_S_MAX = 5.0
-# Figures and log lines wait rather than keep a claim from a connection.
+# Figures, log lines and requests to stop share a connection, and wait for each other.
 BORROW_S = 2.0
 STATS_JOBS_MAX = 64
+PACE_CHANGE = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +79,16 @@ class Child:
         self.loads = {
             queue: Load(threads, ahead=not duty.alone) for queue, threads in duty.threads.items()
         }
-        self.claims = open_pool(url, size_max=CLAIM_CONNECTIONS_MAX)
-        self.tending = Tending(self.claims, worker_id=duty.process_id)
+        self.claims = open_pool(url, size_max=len(duty.threads), autocommit=True)
+        self.errands = open_pool(url, size_max=ERRAND_CONNECTIONS_MAX)
+        self.tending = Tending(self.errands, worker_id=duty.process_id)
         self.toolbox = Toolbox(
             config,
             open_pool(url, size_max=PIPELINE_CONNECTIONS_MAX),
             cancelled=lambda: self.tending.cancelled,
         )
-        self.ledger = Ledger(partial(connect, url, name="avivro ledger"))
-        borrow = partial(self.claims.connection, timeout=BORROW_S)
+        self.ledger = Ledger(partial(connect, url, autocommit=True, name="avivro ledger"))
+        borrow = partial(self.errands.connection, timeout=BORROW_S)
         self.flusher = Flusher(borrow)
         self.job_log = JobLog(borrow)
         self.lease = Lease(
@@ -100,6 +102,7 @@ class Child:
         )
         self.heartbeat = Heartbeat(self.witness, lease_ran_out=self.lease.ran_out)
         self.workers: list[dramatiq.Worker] = []
+        self.told_ms: dict[str, float] = {}
 
     def describe(self) -> dict[str, Any]:
         if self.duty.alone or self.draining.is_set():
@@ -146,6 +149,7 @@ class Child:
             ledger=self.ledger,
             worker_id=self.duty.process_id,
             may_fetch=lambda: self.lease.held and not self.draining.is_set(),
+            is_draining=self.draining.is_set,
             run=lambda job: run_job(job, self.toolbox),
             load=load,
             witness=self.witness,
@@ -157,12 +161,20 @@ class Child:
         while not request.asked:
             time.sleep(LOOK_EVERY_S)
             self.check_threads()
+            self.tell_pace()
             if self.count_held():
                 busy_at = time.monotonic()
             reason = self.reason_to_leave(idle_s=time.monotonic() - busy_at)
             if reason is not None:
                 log.info("this worker process leaves: %s", reason)
                 return
+
+    def tell_pace(self) -> None:
+        """Dispatchers size the runway by it: tell a new pace before the next renewal."""
+        for queue, load in self.loads.items():
+            if load.job_ms is not None and is_another(load.job_ms, self.told_ms.get(queue)):
+                self.told_ms[queue] = load.job_ms
+                self.lease.nudge()
 
     def check_threads(self) -> None:
         """A process that lost one of its threads would hold jobs that nobody ends: end it."""
@@ -238,6 +250,11 @@ class Child:
             for job in load.held():
                 log.warning("job %d (%s) did not end within the grace time", job.id, job.kind)
                 self.ledger.put(job, hand_back(job))
+
+
+def is_another(job_ms: float, told_ms: float | None) -> bool:
+    """Whether a job's time is no longer about what was told."""
+    return told_ms is None or not told_ms / PACE_CHANGE < job_ms < told_ms * PACE_CHANGE
 
 
 def run(config: Config, duty: Duty) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from db import jobs, lanes, processes, waits
+from db import jobs, lanes, waits
 from db.jobs import Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
@@ -36,6 +36,9 @@ BUSY_SLEEP_S = 0.005
 BUSY_SLEEP_S_MAX = 0.2
 IDLE_POLL_S = 0.4
 RESCUE_EVERY_S = 2.0
+EPOCH_EVERY_S = 0.5
+PROMOTE_EVERY_S = 0.05
+RULES_EVERY_S = 1.0
 STALE_AFTER_S = 5.0
 RETRY_S = 0.5
 
@@ -82,8 +85,13 @@ class Dispatcher:
         self._conn = conn
         self._runway = runway
         self._wait = wait
-        self._rescued_at = 0.0
-        self._flushed_at = time.monotonic()
+        self._limits: Mapping[str, Limit] = {}
+        self._weights: Mapping[UUID, float] = {}
+        self._rescued_at: float | None = None
+        self._compared_at: float | None = None
+        self._promoted_at: float | None = None
+        self._ruled_at: float | None = None
+        self._flushed_at: float | None = time.monotonic()
         self._hands = {queue: Hand() for queue in QUEUES}
 
     def run(self, stopped: threading.Event) -> None:
@@ -108,36 +116,50 @@ class Dispatcher:
 
     def turn(self) -> Turn:
         """One pass over everything. Raises RunwayDown; then nothing stays dispatched in vain."""
+        self._rescue_now_and_then()
+        self._compare_epochs_now_and_then()
+        with self._conn.transaction():
+            epoch = jobs.begin_turn(self._conn)
+            moved = self._promote_now_and_then()
+            capacity = lanes.take_queues(self._conn, list(self._hands))
+            dealt, held_s = self._deal_all(capacity, epoch)
+        self._push_all(dealt, epoch)
+        self._flush_now_and_then()
+        return Turn(moved + sum(map(len, dealt.values())), held_s)
+
+    def _compare_epochs_now_and_then(self) -> None:
+        """A push says so itself when Redis lost its memory; this is for when nothing is pushed."""
+        if not is_due(self._compared_at, EPOCH_EVERY_S):
+            return
         with self._conn.transaction():
             epoch = jobs.read_epoch(self._conn)
         if not self._runway.holds_epoch(epoch):
-            epoch = self._begin_epoch(epoch)
-        self._rescue_now_and_then()
-        with self._transaction():
-            promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
-            promoted += waits.settle(self._conn, rows_max=ROWS_MAX)
-            capacity = processes.list_capacity(self._conn)
-            mine = lanes.take_queues(self._conn, list(capacity.keys() & self._hands.keys()))
-            dealt, held_s = self._deal_all(mine, capacity, epoch)
-        self._push_all(dealt, epoch)
-        self._flush_now_and_then()
-        return Turn(promoted + sum(map(len, dealt.values())), held_s)
+            self._begin_epoch(epoch)
+        self._compared_at = time.monotonic()
+
+    def _promote_now_and_then(self) -> int:
+        """What is due, and what waited for jobs that ended; how many."""
+        if not is_due(self._promoted_at, PROMOTE_EVERY_S):
+            return 0
+        self._promoted_at = time.monotonic()
+        promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
+        return promoted + waits.settle(self._conn, rows_max=ROWS_MAX)
 
     def _deal_all(
-        self, queues: Sequence[str], capacity: Mapping[str, tuple[int, float | None]], epoch: UUID
+        self, capacity: Mapping[str, tuple[int, float | None]], epoch: UUID
     ) -> tuple[dict[str, list[Dispatched]], float | None]:
         """What was dispatched of each queue, in order; and when to look for more."""
-        if not queues:
+        if not capacity:
             return {}, None
         in_flight = lanes.count_in_flight(self._conn)
         rules = self._read_rules()
         dealt: dict[str, list[Dispatched]] = {}
         waits_s: list[float] = []
-        for queue in queues:
+        for queue, (threads, job_ms) in capacity.items():
             if ("queue", queue) in rules.paused:
                 continue
             by_lane = {lane: number for q, lane, number in in_flight if q == queue}
-            room = runway_jobs(*capacity[queue]) - sum(by_lane.values())
+            room = runway_jobs(threads, job_ms) - sum(by_lane.values())
             if room <= 0:
                 waits_s.append(BUSY_SLEEP_S_MAX)
                 continue
@@ -148,11 +170,14 @@ class Dispatcher:
         return dealt, min(waits_s, default=None)
 
     def _read_rules(self) -> Rules:
-        return Rules(
-            lanes.list_limits(self._conn),
-            lanes.list_weights(self._conn),
-            frozenset((pause.scope, pause.name) for pause in lanes.list_pauses(self._conn)),
-        )
+        """Pauses as they are now; limits and weights as they were within RULES_EVERY_S."""
+        if is_due(self._ruled_at, RULES_EVERY_S):
+            self._limits = lanes.list_limits(self._conn)
+            self._weights = lanes.list_weights(self._conn)
+            self._ruled_at = time.monotonic()
+        pauses = lanes.list_pauses(self._conn)
+        paused = frozenset((pause.scope, pause.name) for pause in pauses)
+        return Rules(self._limits, self._weights, paused)
 
     def _deal(
         self, queue: str, room: int, in_flight: Mapping[str, int], rules: Rules, epoch: UUID
@@ -233,6 +258,7 @@ class Dispatcher:
                     metrics.observe(metrics.DISPATCH_LAG, job.lag_s, queue, job.kind)
         except (RunwayDown, EpochLost) as error:
             self._recall([ticket for tickets in left.values() for ticket in tickets])
+            self._compared_at = None
             if isinstance(error, RunwayDown):
                 raise
 
@@ -254,7 +280,7 @@ class Dispatcher:
         return epoch
 
     def _rescue_now_and_then(self) -> None:
-        if time.monotonic() - self._rescued_at < RESCUE_EVERY_S:
+        if not is_due(self._rescued_at, RESCUE_EVERY_S):
             return
         self._rescued_at = time.monotonic()
         with self._transaction():
@@ -272,7 +298,7 @@ class Dispatcher:
             self._recall_stale(stale)
 
     def _flush_now_and_then(self) -> None:
-        if time.monotonic() - self._flushed_at >= metrics.FLUSH_EVERY_S:
+        if is_due(self._flushed_at, metrics.FLUSH_EVERY_S):
             self._flushed_at = time.monotonic()
             metrics.try_flush(self._conn)
 
@@ -288,6 +314,7 @@ class Dispatcher:
         """Say that we sleep, look once more, sleep until woken or something is due."""
         with self._transaction():
             jobs.set_idle(self._conn, idle=True)
+        self._promoted_at = None
         try:
             turn = self.turn()
             if not turn.moved:
@@ -308,6 +335,10 @@ class Dispatcher:
         with self._conn.transaction():
             jobs.limit_idling(self._conn)
             yield
+
+
+def is_due(last_at: float | None, every_s: float) -> bool:
+    return last_at is None or time.monotonic() - last_at >= every_s
 
 
 def spend(left: dict[str, float], given: Sequence[Dispatched]) -> None:

@@ -7,8 +7,8 @@ Imports are light: the web tier imports this module to enqueue.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, Field, asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import MISSING, Field, dataclass, fields
+from datetime import datetime
 from itertools import groupby
 from typing import Any, get_args
 from uuid import UUID
@@ -164,20 +164,28 @@ def enqueue_many(
                     )
                 count += len(args)
             else:
-                count += jobs.copy_jobs(conn, copied_rows(kind, group, tenant, run_at, priority))
+                due = Due(run_at or jobs.read_clock(conn), is_later=run_at is not None)
+                count += jobs.copy_jobs(conn, copied_rows(kind, group, tenant, due, priority))
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When copied jobs shall run, by the database's clock."""
+
+    at: datetime
+    is_later: bool
 
 
 def copied_rows(
     kind: Kind,
     payloads: Iterable[Payload],
     tenant: UUID | None,
-    run_at: datetime | None,
+    due: "Due",
     priority: int,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows as `db.jobs.copy_jobs` takes them. A time to come is promoted when it is there."""
-    due = run_at or datetime.now(UTC)
-    state = "available" if run_at is None else "scheduled"
+    state = "scheduled" if due.is_later else "available"
     for payload in payloads:
         args = encode(check(payload))
         limit_key = None if kind.limit_by is None else args.get(kind.limit_by)
@@ -189,7 +197,7 @@ def copied_rows(
             state,
             json.dumps(args),
             limit_key,
-            due,
+            due.at,
             kind.max_attempts,
         )
 
@@ -201,12 +209,11 @@ def names_tenant(kind: Kind) -> bool:
 
 def check(payload: Payload) -> Payload:
     """The payload itself. Raises TypeError where a value is of another type than declared."""
-    for field in fields(payload):
-        value, wanted = getattr(payload, field.name), value_type(field)
-        optional = field.default is not MISSING
+    for name, wanted, optional in SHAPES[type(payload)]:
+        value = getattr(payload, name)
         if type(value) is not wanted and not (optional and value is None):
             raise TypeError(
-                f'job kind "{kind_of(payload).name}": argument "{field.name}" must be of type '
+                f'job kind "{kind_of(payload).name}": argument "{name}" must be of type '
                 f"{wanted.__name__}, not {type(value).__name__}"
             )
     return payload
@@ -218,22 +225,33 @@ def kind_of(payload: Payload) -> Kind:
 
 def encode(payload: Payload) -> dict[str, Any]:
     """The payload as JSON values; arguments that are None are left out."""
-    values = {name: value for name, value in asdict(payload).items() if value is not None}
-    return {name: str(v) if isinstance(v, UUID) else v for name, v in values.items()}
+    values = ((name, getattr(payload, name)) for name, _, _ in SHAPES[type(payload)])
+    return {
+        name: str(value) if isinstance(value, UUID) else value
+        for name, value in values
+        if value is not None
+    }
 
 
 def decode(kind: Kind, args: dict[str, Any]) -> Payload:
     """The inverse of encode. Raises TypeError or ValueError for arguments of another shape."""
-    types = {field.name: value_type(field) for field in fields(kind.payload)}
-    values: dict[str, Any] = {
-        name: UUID(value) if types.get(name) is UUID else value for name, value in args.items()
-    }
-    return kind.payload(**values)
+    ids = [name for name, wanted, _ in SHAPES[kind.payload] if wanted is UUID and name in args]
+    return kind.payload(**args | {name: UUID(args[name]) for name in ids} if ids else args)
+
+
+def shape(payload: type[Any]) -> tuple[tuple[str, type, bool], ...]:
+    """(name, type, whether it may be None) of each argument."""
+    return tuple(
+        (field.name, value_type(field), field.default is not MISSING) for field in fields(payload)
+    )
 
 
 def value_type(field: Field[Any]) -> Any:
     """The type of an argument without its `| None`."""
     return next((t for t in get_args(field.type) if t is not type(None)), field.type)
+
+
+SHAPES = {payload: shape(payload) for payload in BY_PAYLOAD}
 
 
 def args_schema(kind: Kind) -> dict[str, str]:

@@ -52,6 +52,11 @@ class Lease(threading.Thread):
         self._on_lost = on_lost
         self._conn: Connection | None = None
         self._ended = threading.Event()
+        self._nudged = threading.Event()
+
+    def nudge(self) -> None:
+        """Renew soon: what `describe` answers has changed."""
+        self._nudged.set()
 
     @property
     def held(self) -> bool:
@@ -77,7 +82,7 @@ class Lease(threading.Thread):
         self._confirm(asked_at)
 
     def run(self) -> None:
-        while not self._ended.wait(RENEW_S if self._is_confirmed else RETRY_S):
+        while not self._rest():
             try:
                 is_held = self._renew()
                 metrics.count(metrics.RENEWALS, self._role, "ok" if is_held else "lost")
@@ -90,6 +95,12 @@ class Lease(threading.Thread):
                 self._is_confirmed = False
                 self._on_lost()
                 return
+
+    def _rest(self) -> bool:
+        """Until the next renewal; true when there shall be none."""
+        self._nudged.wait(RENEW_S if self._is_confirmed else RETRY_S)
+        self._nudged.clear()
+        return self._ended.is_set()
 
     def _renew(self) -> bool:
         """Only a worker's lease can be lost: other roles hold no jobs and register anew."""
@@ -117,6 +128,7 @@ class Lease(threading.Thread):
     def resign(self) -> None:
         """End the lease in order. Jobs that a worker still holds are innocent."""
         self._ended.set()
+        self._nudged.set()
         if self.ident is not None:
             self.join(1)
         if self.is_alive():

@@ -91,8 +91,7 @@ class Ledger(threading.Thread):
     def _commit(self, finishes: Sequence[Finish]) -> dict[int, str]:
         if self._conn is None:
             self._conn = self._open_connection()
-        with self._conn.transaction():
-            return jobs.finish_jobs(self._conn, finishes)
+        return jobs.finish_jobs(self._conn, finishes)
 
 
 def outcome(finish: Finish, state: str) -> str:
