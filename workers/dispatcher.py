@@ -85,6 +85,7 @@ class Dispatcher:
         self._conn = conn
         self._runway = runway
         self._wait = wait
+        self._is_idle = False
         self._limits: Mapping[str, Limit] = {}
         self._weights: Mapping[UUID, float] = {}
         self._rescued_at: float | None = None
@@ -105,6 +106,7 @@ class Dispatcher:
                 stopped.wait(RETRY_S)
                 continue
             if turn.moved:
+                self._tell_idle(False)
                 sleep_s = BUSY_SLEEP_S
             elif turn.held_s is not None and sleep_s < turn.held_s:
                 sleep_s *= 1.5
@@ -112,6 +114,7 @@ class Dispatcher:
                 self._idle(turn.held_s or IDLE_POLL_S)
                 continue
             stopped.wait(sleep_s)
+        self._tell_idle(False)
         metrics.try_flush(self._conn)
 
     def turn(self) -> Turn:
@@ -312,22 +315,27 @@ class Dispatcher:
 
     def _idle(self, longest_s: float) -> None:
         """Say that we sleep, look once more, sleep until woken or something is due."""
-        with self._transaction():
-            jobs.set_idle(self._conn, idle=True)
+        self._tell_idle(True)
         self._promoted_at = None
         try:
             turn = self.turn()
-            if not turn.moved:
-                with self._conn.transaction():
-                    due_s = jobs.next_due_s(self._conn)
-                self._wait(longest_s if due_s is None else max(0.0, min(longest_s, due_s)))
         except RunwayDown as error:
             log.warning("Redis is away, work waits in Postgres: %s", error)
             time.sleep(RETRY_S)
-        finally:
-            if not self._conn.broken:
-                with self._transaction():
-                    jobs.set_idle(self._conn, idle=False)
+            return
+        if turn.moved:
+            self._tell_idle(False)
+            return
+        with self._conn.transaction():
+            due_s = jobs.next_due_s(self._conn)
+        self._wait(longest_s if due_s is None else max(0.0, min(longest_s, due_s)))
+
+    def _tell_idle(self, idle: bool) -> None:
+        """While it stands, those who insert jobs call us; said once, not at every look."""
+        if idle != self._is_idle:
+            with self._transaction():
+                jobs.set_idle(self._conn, idle=idle)
+            self._is_idle = idle
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

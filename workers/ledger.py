@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+import psycopg
+
 from db import jobs
 from db.jobs import Claimed, Finish
 from db.pool import AWAY, Connection
 from workers import metrics
 from workers.log import about
+from workers.outcome import failed
 
 BATCH_MAX = 1000
 RETRY_S = 0.5
@@ -65,6 +68,20 @@ class Ledger(threading.Thread):
         return waiting
 
     def _store(self, entries: Sequence[Entry]) -> None:
+        """One that cannot be stored as it is must not keep the others: then one by one."""
+        try:
+            self._store_all(entries)
+        except psycopg.Error as error:
+            if len(entries) > 1:
+                for entry in entries:
+                    self._store([entry])
+                return
+            ((job, _),) = entries
+            with about(job):
+                log.exception("job %d: its outcome cannot be stored", job.id)
+            self._store_all([(job, failed(job, error, "discarded"))])
+
+    def _store_all(self, entries: Sequence[Entry]) -> None:
         finishes = [finish for _, finish in entries]
         while True:
             try:

@@ -103,13 +103,15 @@ def run_dispatcher() -> None:
 
 def run_scheduler() -> None:
     """Enqueue what the timetable says, each tick once, however many schedulers there are."""
-    stopped = stopped_by_signal()
+    watchdog = Watchdog("the scheduler")
+    stopped = LoopSignal(stopped_by_signal(), watchdog.beat)
     with process("scheduler", redis=False) as found:
         assert found.database_url is not None
         flusher = Flusher(
             partial(connect, found.database_url, name="avivro metrics"), every_s=SELDOM_S
         )
         flusher.start()
+        watchdog.start()
         # Imports point down and the schedules stand above, so here they are only a name.
         import_module("schedules.clock").serve(found.database_url, stopped)
         flusher.close()
@@ -119,7 +121,8 @@ def stopped_by_signal() -> threading.Event:
     """Set at SIGTERM and SIGINT."""
     stopped = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, frame: stopped.set())
+        # In a thread: the one that is interrupted here may hold the event's lock.
+        signal.signal(name, lambda number, frame: threading.Thread(target=stopped.set).start())
     return stopped
 
 
