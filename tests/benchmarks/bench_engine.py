@@ -57,10 +57,10 @@ PEERS: Sequence[tuple[str, str, tuple[str, ...], dict[str, int]]] = (
     ("dramatiq", "stock_dramatiq", (), {}),
     ("celery", "celery_redis", (), {}),
     ("procrastinate", "procrastinate_postgres", (), {}),
-    ("pgqueuer psycopg", "pgqueuer_postgres", ("psycopg",), {"jobs": 6_000, "io_jobs": 500}),
-    ("pgqueuer asyncpg", "pgqueuer_postgres", ("asyncpg",), {"jobs": 25_000, "io_jobs": 5_000}),
-    ("rq", "rq_redis", ("rq", "rq.Worker"), {"jobs": 300}),
-    ("rq, no fork", "rq_redis", ("rq, no fork", "rq.SimpleWorker"), {"jobs": 1_500}),
+    ("pgqueuer psycopg", "pgqueuer_postgres", ("psycopg",), {"jobs": 40_000, "io_jobs": 500}),
+    ("pgqueuer asyncpg", "pgqueuer_postgres", ("asyncpg",), {"jobs": 50_000, "io_jobs": 5_000}),
+    ("rq", "rq_redis", ("rq", "rq.Worker"), {"jobs": 500}),
+    ("rq, no fork", "rq_redis", ("rq, no fork", "rq.SimpleWorker"), {"jobs": 3_000}),
     ("taskiq", "taskiq_streams", (), {}),
 )
 

@@ -23,7 +23,7 @@ class Engine(Stamped):
     name = "celery"
     packages: Sequence[str] = ("celery", "kombu")
     settings = "Redis, acks_late, prefetch 1, results ignored; thread pool, one worker a process"
-    jobs = 2_000
+    jobs = 6_000
     io_jobs = 3_000
 
     def fill(self, jobs: int, *, sleep_ms: int) -> None:

@@ -44,7 +44,7 @@ class Engine:
     name = "avivro"
     packages: Sequence[str] = ("psycopg", "dramatiq")
     settings = "dispatcher as one more process; kind probe; synchronous_commit=on"
-    jobs = 20_000
+    jobs = 40_000
     io_jobs = 5_000
 
     def prepare(self) -> None:

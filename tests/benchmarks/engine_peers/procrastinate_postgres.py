@@ -33,7 +33,7 @@ class Engine(Stamped):
     name = "procrastinate"
     packages: Sequence[str] = ("procrastinate",)
     settings = f"asyncio jobs, threads = concurrency, LISTEN, pool of {CONNECTIONS_MAX}"
-    jobs = 800
+    jobs = 2_000
     io_jobs = 1_500
 
     def prepare(self) -> None:

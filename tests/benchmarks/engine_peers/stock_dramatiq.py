@@ -20,7 +20,7 @@ class Engine(Stamped):
     name = "dramatiq"
     packages: Sequence[str] = ("dramatiq",)
     settings = "Redis broker, default middleware and prefetch; threads as in the shape"
-    jobs = 8_000
+    jobs = 12_000
     io_jobs = 5_000
 
     def fill(self, jobs: int, *, sleep_ms: int) -> None:

@@ -19,7 +19,7 @@ class Engine(Stamped):
     name = "taskiq"
     packages: Sequence[str] = ("taskiq", "taskiq-redis")
     settings = "Redis stream broker, asyncio jobs, threads = max-async-tasks"
-    jobs = 5_000
+    jobs = 20_000
     io_jobs = 5_000
 
     def prepare(self) -> None:
