@@ -6,10 +6,10 @@ import psycopg
 import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
-from db.fence import LeaseLost
+from db.fence import Cancelled, LeaseLost
 from db.jobs import Claimed
-from pipelines.errors import Permanent, Transient
-from workers.outcome import RetryPlan, clean, decide, hand_back
+from pipelines.errors import Permanent, Snooze, Transient
+from workers.outcome import RESULT_CHARS_MAX, RetryList, RetryPlan, clean, decide, hand_back, small
 
 PLAN = RetryPlan(3, first_s=10, factor=2, cap_s=100, jitter=0.5)
 JOB = Claimed(1, "probe", "default", None, {}, attempt=1, max_attempts=3)
@@ -29,6 +29,9 @@ JOB = Claimed(1, "probe", "default", None, {}, attempt=1, max_attempts=3)
         (KeyError("bug"), 1, "retryable", 10),
         (KeyError("bug"), 3, "discarded", 0),
         (TimeLimitExceeded(), 1, "retryable", 10),
+        (Snooze(30), 1, "scheduled", 30),
+        (Snooze(30), 3, "scheduled", 30),
+        (Cancelled("job 1"), 1, "cancelled", 0),
     ],
 )
 def test_an_attempt_ends_as_the_table_says(
@@ -99,3 +102,33 @@ def test_a_job_handed_back_is_spared() -> None:
 
 def test_an_error_is_cleaned_to_what_postgres_stores() -> None:
     assert clean("a\0b\ud800c") == "a\ufffdb?c"
+
+
+def test_a_snoozed_job_is_spared() -> None:
+    finish = decide(JOB, Snooze(5), plan=PLAN, luck=0)
+
+    assert finish is not None
+    assert (finish.spared, finish.error) == (True, None)
+
+
+def test_listed_waits_are_taken_in_turn_and_never_early() -> None:
+    plan = RetryList((5, 300, 1800), jitter=0.1)
+
+    waits_s = [plan.delay_s(failures, luck=0) for failures in (1, 2, 3, 4)]
+
+    assert (waits_s, plan.max_attempts) == ([5, 300, 1800, 1800], 4)
+    assert plan.delay_s(1, luck=0.99) == pytest.approx(5.495)
+
+
+def test_a_result_is_kept_with_its_job() -> None:
+    finish = decide(JOB, None, plan=PLAN, luck=0, result={"added": 3, "text": "a\0b"})
+
+    assert finish is not None
+    assert finish.result == {"added": 3, "text": "a\ufffdb"}
+
+
+def test_a_large_result_is_named_and_left_out() -> None:
+    kept = small({"text": "x" * RESULT_CHARS_MAX})
+
+    assert kept is not None
+    assert f"limit {RESULT_CHARS_MAX}" in kept["omitted"]
