@@ -34,8 +34,8 @@ def jsonable(value: Any) -> Any:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     for column in columns:
-        # An id is there to be copied: it is never shortened.
-        table.add_column(column, no_wrap=column == "id", overflow="fold")
+        # An id or a name is there to be copied: it is never shortened.
+        table.add_column(column, no_wrap=column in ("id", "queue", "name"), overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     out.print(table)

@@ -18,6 +18,7 @@ from workers.jobs import KINDS, QUEUES
 
 app = typer.Typer(no_args_is_help=True)
 STATES = ("scheduled", "available", "dispatched", "running", "retryable", "discarded")
+COLUMNS = ("queue", "threads", "waiting", "running", "later", "discarded", "oldest", "paused")
 
 QueueArgument = Annotated[str | None, typer.Argument(help="A queue.")]
 KindOption = Annotated[str | None, typer.Option(help="A kind, in its queue.")]
@@ -81,14 +82,25 @@ def list_queues(as_json: console.JsonOption = False) -> None:
     if as_json:
         console.print_json(found)
         return
-    console.print_table(
-        "queues",
-        ("queue", "threads", *STATES, "oldest waits", "paused"),
-        [(q.name, q.threads, *q.jobs.values(), seconds(q.waited_s), told(q)) for q in found],
-    )
+    console.print_table("queues", COLUMNS, [row(queue) for queue in found])
     for pause in tenants:
         why = f": {pause.reason}" if pause.reason else ""
         console.out.print(f"tenant {pause.name} is paused{why}", highlight=False, markup=False)
+
+
+def row(queue: Queue) -> tuple[object, ...]:
+    """The columns that people look at; `later` is what is scheduled or waits for a retry."""
+    jobs = queue.jobs
+    return (
+        queue.name,
+        queue.threads,
+        jobs["available"] + jobs["dispatched"],
+        jobs["running"],
+        jobs["scheduled"] + jobs["retryable"],
+        jobs["discarded"],
+        seconds(queue.waited_s),
+        told(queue),
+    )
 
 
 def seconds(value: float | None) -> str:

@@ -15,7 +15,7 @@ from db.jobs import Job
 from db.pool import Connection, connect
 from db.processes import Process
 from workers.cli import console
-from workers.cli.queues import STATES, Queue, read_queues, seconds, told
+from workers.cli.queues import COLUMNS, Queue, read_queues, row
 from workers.cli.services import services
 
 RUNNING_SHOWN_MAX = 12
@@ -80,13 +80,7 @@ def rates(before: Glance, now: Glance, passed_s: float) -> dict[str, float]:
 
 def draw(glance: Glance, ended_per_s: dict[str, float]) -> Group:
     return Group(
-        table(
-            ("queue", "threads", *STATES, "oldest waits", "paused"),
-            [
-                (q.name, q.threads, *q.jobs.values(), seconds(q.waited_s), told(q))
-                for q in glance.queues
-            ],
-        ),
+        table(COLUMNS, [row(queue) for queue in glance.queues]),
         "\n" + (", ".join(f"{rate:.1f} {name}/s" for name, rate in ended_per_s.items()) or "…"),
         table(
             ("process", "host", "pid", "since"),
