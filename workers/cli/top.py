@@ -100,6 +100,6 @@ def table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Table:
     drawn = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         drawn.add_column(column)
-    for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+    for cells in rows:
+        drawn.add_row(*(str(cell) for cell in cells))
     return drawn
