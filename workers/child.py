@@ -40,7 +40,7 @@ GRACE_S = 25.0
 PIPELINE_CONNECTIONS_MAX = 4
 ERRAND_CONNECTIONS_MAX = 1
 ALONE_IDLE_S = 5.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.25
 SWEEP_EVERY_S = 0.05
 STORE_S_MAX = 5.0
 # Figures, log lines and requests to stop share a connection, and wait for each other.
