@@ -205,6 +205,7 @@ def quotas() -> dict[Lane, int]:
 # Each with the rows that one step of it may read.
 CASES: dict[str, tuple[Callable[[Connection], object], int]] = {
     "claim_jobs": (lambda c: jobs.claim_jobs(c, tickets(), worker_id=uuid4()), BATCH),
+    "adopt_jobs": (lambda c: jobs.adopt_jobs(c, tickets(), worker_id=WORKERS[0]), BATCH),
     "finish_jobs": (lambda c: jobs.finish_jobs(c, finishes()), BATCH),
     "cancel_jobs": (lambda c: jobs.cancel_jobs(c, ids(50), reason="test"), BATCH),
     "recall_jobs": (lambda c: jobs.recall_jobs(c, tickets()), BATCH),
@@ -246,8 +247,8 @@ CASES: dict[str, tuple[Callable[[Connection], object], int]] = {
     "delete_jobs": (lambda c: retention.delete_jobs(c, since=None, rows_max=1000), 5000),
     "count_jobs": (metrics.count_jobs, UNFINISHED),
 }
-# Those that the dispatcher runs in the transaction that took the queues, so under its settings.
-IN_A_TURN = ("promote_due", "count_in_flight", "list_lanes", "dispatch_jobs")
+# Those that the dispatcher runs in the transaction of a turn, so under its settings.
+IN_A_TURN = ("promote_due", "settle", "count_in_flight", "list_lanes", "dispatch_jobs")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -262,6 +263,7 @@ def test_a_statement_reads_what_it_is_about(conn: Connection, case: str) -> None
 @pytest.mark.parametrize("case", IN_A_TURN)
 def test_a_turn_of_the_dispatcher_reads_no_more(conn: Connection, case: str) -> None:
     act, rows_max = CASES[case]
+    jobs.begin_turn(conn)
     lanes.take_queues(conn, ["default"])
 
     done = watch(conn, act)
