@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from db import jobs, lanes, processes
+from db import jobs, processes
 from db.jobs import Finish
 from db.pool import Connection, connect
 from tests.processes import wait_until
@@ -31,10 +31,8 @@ def hold(conn: Connection, worker_id: UUID) -> None:
 
 
 STEPS: dict[str, Step] = {
-    "claim": lambda conn, worker_id: claim_one(conn, worker_id),
-    "finish": lambda conn, worker_id: jobs.finish_jobs(conn, [Finish(1, 1, "completed")]),
     "recall": lambda conn, worker_id: jobs.recall_jobs(conn, dispatch(conn)),
-    "deal": lambda conn, worker_id: lanes.take_queues(conn, ["default"]),
+    "take a turn": lambda conn, worker_id: jobs.begin_turn(conn),
     "renew": lambda conn, worker_id: processes.renew(conn, id=worker_id, queues={}),
     "hold": hold,
 }
@@ -83,11 +81,10 @@ def count_processes(conn: Connection) -> int:
 def test_outcomes_wait_for_a_postgres_that_only_reads(conn: Connection, database_url: str) -> None:
     """A failover shows a standby first; so does a hosted database whose disk is full."""
     job = claim_one_new(conn)
-    standby = connect(database_url)
+    standby = connect(database_url, autocommit=True)
     standby.execute("SET default_transaction_read_only = on")
-    standby.commit()
     given = iter([standby])
-    ledger = Ledger(lambda: next(given, None) or connect(database_url))
+    ledger = Ledger(lambda: next(given, None) or connect(database_url, autocommit=True))
     ledger.start()
 
     ledger.put(job, Finish(job.id, job.attempt, "completed"))
