@@ -50,13 +50,13 @@ def make_parcel(seed: int, number: int) -> Iterator[Item]:
 
 def make_probe(luck: random.Random) -> Probe:
     (kind,) = luck.choices(
-        ["no-op", "effect", "sleep", "long", "cpu", "fail"], weights=[20, 40, 22, 2, 8, 8]
+        ["no-op", "effect", "sleep", "long", "cpu", "fail"], weights=[18, 36, 24, 6, 8, 8]
     )
     match kind:
         case "no-op":
             return Probe()
         case "sleep":
-            return Probe(sleep_ms=luck.randint(10, 150), effect=EFFECT)
+            return Probe(sleep_ms=luck.randint(20, 400), effect=EFFECT)
         case "long":
             return Probe(sleep_ms=luck.randint(1000, 2000), effect=EFFECT)
         case "cpu":

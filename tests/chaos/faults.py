@@ -19,6 +19,8 @@ Injection = Callable[[World, random.Random, float], None]
 
 STORM_ROUNDS = 6
 STORM_PAUSE_S = 0.3
+CHILD_S_MAX = 30.0
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Fault:
 
 
 def kill_child(world: World, luck: random.Random, lasts_s: float) -> None:
-    with suppress(psutil.NoSuchProcess, IndexError):
-        luck.choice(world.fleet.children()).kill()
+    with suppress(psutil.NoSuchProcess):
+        choose_child(world, luck).kill()
 
 
 def kill_parent(world: World, luck: random.Random, lasts_s: float) -> None:
@@ -58,8 +60,22 @@ def kill_all(world: World, luck: random.Random, lasts_s: float) -> None:
 
 def freeze_child(world: World, luck: random.Random, lasts_s: float) -> None:
     """Its parent ends it; nobody thaws it."""
-    with suppress(psutil.NoSuchProcess, IndexError):
-        luck.choice(world.fleet.children()).suspend()
+    with suppress(psutil.NoSuchProcess):
+        choose_child(world, luck).suspend()
+
+
+def choose_child(world: World, luck: random.Random) -> psutil.Process:
+    """One that runs jobs, unless none does."""
+    found: list[psutil.Process] = []
+    until = time.monotonic() + CHILD_S_MAX
+    while not found and time.monotonic() < until:
+        found = sorted(world.fleet.children(), key=lambda child: child.pid)
+        time.sleep(0 if found else LOOK_EVERY_S)
+    busy = world.ask(
+        "SELECT p.pid FROM worker.processes AS p JOIN worker.jobs AS j ON j.worker_id = p.id "
+        "WHERE j.state = 'running'"
+    )
+    return luck.choice([each for each in found if (each.pid,) in busy] or found)
 
 
 def freeze_command(world: World, luck: random.Random, lasts_s: float) -> None:

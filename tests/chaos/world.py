@@ -43,7 +43,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER note_end AFTER UPDATE OF state ON worker.jobs FOR EACH ROW
-    WHEN (OLD.state IN ('running', 'completed', 'discarded', 'cancelled'))
+    WHEN (OLD.state IN ('running', 'completed', 'discarded', 'cancelled')
+          AND NEW.state <> OLD.state)
     EXECUTE FUNCTION chaos.note_end();
 
 -- Fires for a row that is there already, too.

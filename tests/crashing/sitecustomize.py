@@ -1,42 +1,35 @@
-"""Ends a process at a named gap, once: what a power cut in that very moment would do.
+"""Ends or stops a process at a named gap, once: what a power cut in that very moment would do.
 
 Python imports a module of this name at its start, so every command of a test that puts this
-folder on PYTHONPATH does. The file CRASH_FILE holds `GAP SIGNAL`; whoever removes it is the one
-that ends. Without the file everything runs as ever.
+folder on PYTHONPATH does. A file in CRASH_FOLDER bears the name of a gap and holds the signal;
+whoever removes it is the one that gets it. A negative signal goes to its whole command. Without
+a file everything runs as ever.
 """
 
 import functools
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-FILE = Path(os.environ["CRASH_FILE"])
+FOLDER = Path(os.environ["CRASH_FOLDER"])
 
 
 def reach(gap: str) -> None:
     """End here when this gap is asked for."""
-    asked, _, number = read().rpartition(" ")
-    if asked != gap:
-        return
     try:
-        FILE.unlink()
+        number = int((FOLDER / gap).read_text())
+        (FOLDER / gap).unlink()
     except FileNotFoundError:
         return
-    os.kill(os.getpid(), int(number))
-    if int(number) == signal.SIGTERM:
+    os.kill(os.getpid() if number > 0 else 0, abs(number))
+    if number == signal.SIGTERM:
         # The handler runs in the main thread; let it be asked to end before this one goes on.
         time.sleep(0.3)
-
-
-def read() -> str:
-    try:
-        return FILE.read_text()
-    except FileNotFoundError:
-        return ""
 
 
 def wrap(place: str, *, before: str | None = None, after: str | None = None) -> None:
@@ -46,6 +39,10 @@ def wrap(place: str, *, before: str | None = None, after: str | None = None) -> 
     *outer, name = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
+    if not hasattr(owner, name):
+        # Python would go on without this file, and the tests would prove nothing.
+        sys.stderr.write(f"there is no {place} to wrap\n")
+        os._exit(1)
     setattr(owner, name, crashing(getattr(owner, name), before=before, after=after))
 
 
@@ -70,7 +67,7 @@ def refuse_push() -> None:
     original = runway.Runway.push
 
     def push(self: Any, *args: Any, **options: Any) -> None:
-        if read().startswith("recalled "):
+        if (FOLDER / "recalled").exists():
             raise runway.RunwayDown("asked to be away")
         original(self, *args, **options)
 
@@ -87,15 +84,16 @@ wrap("db.waits:settle", after="settled")
 wrap("db.jobs:rescue_running", after="rescued")
 wrap("workers.runway:Runway.pop", after="popped")
 wrap("db.jobs:claim_jobs", after="claimed")
-wrap("workers.broker:RunwayConsumer._claim", after="claim committed")
-wrap("pipelines.probe:burn", before="working")
+wrap("workers.broker:RunwayConsumer._claim", after="held")
+wrap("pipelines.probe:sleep", after="working")
 wrap("db.jobs:append_effect", after="effect written")
 wrap("pipelines.probe:run", after="effect committed")
-wrap("db.jobs:finish_jobs", after="finish written")
-wrap("workers.ledger:Ledger._commit", after="finish committed")
+wrap("db.jobs:finish_jobs", before="finish due", after="finished")
+wrap("workers.ledger:Ledger._commit", after="finish told")
 wrap("db.processes:renew", before="before renewal", after="renewed")
 wrap("workers.child:Child.drain", before="drain begins")
-wrap("workers.child:Child.give_back_waiting", after="drained")
+wrap("workers.child:Child.stop_fetching", after="fetching stopped")
+wrap("workers.child:Child.give_back_running", before="drained")
 wrap("workers.crew:WorkerHand.look", before="parent looks")
 wrap("workers.crew:WorkerHand.ended", before="child buried")
 # fmt: on

@@ -4,12 +4,10 @@ The gaps are cut by tests/crashing, around the functions of the product; no code
 knows of them.
 """
 
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -21,8 +19,9 @@ from db.embedded import Services
 from db.jobs import Job
 from db.pool import Connection, connect
 from tests.chaos.fleet import Fleet, fleet
+from tests.chaos.gaps import Gaps
 from tests.conftest import fresh_database
-from tests.processes import ROOT, wait_until
+from tests.processes import wait_until
 from workers import chains
 from workers.jobs import Probe
 
@@ -45,12 +44,13 @@ DISPATCHER_GAPS = (
 WORKER_GAPS = (
     "popped",
     "claimed",
-    "claim committed",
+    "held",
     "working",
     "effect written",
     "effect committed",
-    "finish written",
-    "finish committed",
+    "finish due",
+    "finished",
+    "finish told",
 )
 
 
@@ -60,17 +60,8 @@ class Stack:
 
     conn: Connection
     fleet: Fleet
-    crash_file: Path
+    gaps: Gaps
     effect: str = field(default_factory=lambda: uuid4().hex)
-
-    def cut(self, gap: str, number: signal.Signals) -> None:
-        """The next process to reach the gap gets the signal there."""
-        written = self.crash_file.with_suffix(".new")
-        written.write_text(f"{gap} {int(number)}")
-        written.rename(self.crash_file)
-
-    def was_cut(self) -> bool:
-        return not self.crash_file.exists()
 
     def enqueue(self, *, sleep_ms: int = 50) -> list[int]:
         """Jobs that are due, one that is due soon, and a batch with its callback."""
@@ -85,7 +76,7 @@ class Stack:
 
     def wait_for(self, ids: list[int]) -> list[Job]:
         """The jobs, when all have ended and the cut was made."""
-        wait_until(self.was_cut, "a process reaches the gap")
+        wait_until(self.gaps.are_cut, "a process reaches the gap")
         return wait_until(lambda: self.ended(ids), "all jobs end")
 
     def ended(self, ids: list[int]) -> list[Job] | None:
@@ -114,6 +105,7 @@ def stack(
 ) -> Iterator[Stack]:
     assert services.redis_url is not None
     folder = tmp_path_factory.mktemp("crashes")
+    gaps = Gaps(folder / "gaps")
     with redis.Redis.from_url(services.redis_url) as client:
         client.flushall()
     with fresh_database(services, template=template) as url:
@@ -121,11 +113,10 @@ def stack(
             "DATABASE_URL": url,
             "REDIS_URL": services.redis_url,
             "AVIVRO_HOME": str(folder / "home"),
-            "PYTHONPATH": f"{ROOT / 'tests' / 'crashing'}{os.pathsep}{ROOT}",
-            "CRASH_FILE": str(folder / "crash"),
+            **gaps.env,
         }
         with fleet(folder, env, POSTS) as running, connect(url, autocommit=True) as conn:
-            yield Stack(conn, running, folder / "crash")
+            yield Stack(conn, running, gaps)
 
 
 def check(stack: Stack, ids: list[int], done: list[Job]) -> None:
@@ -142,7 +133,7 @@ def burnt(done: list[Job]) -> set[int]:
 @pytest.mark.parametrize("gap", DISPATCHER_GAPS + WORKER_GAPS)
 def test_killed_in_the_gap_every_job_is_done_once(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
-    stack.cut(gap, KILL)
+    stack.gaps.cut(gap, KILL)
 
     ids = stack.enqueue()
     done = stack.wait_for(ids)
@@ -154,7 +145,7 @@ def test_killed_in_the_gap_every_job_is_done_once(stack: Stack, gap: str) -> Non
 @pytest.mark.parametrize("gap", DISPATCHER_GAPS + WORKER_GAPS)
 def test_asked_to_end_in_the_gap_no_attempt_is_burnt(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
-    stack.cut(gap, TERM)
+    stack.gaps.cut(gap, TERM)
 
     ids = stack.enqueue()
     done = stack.wait_for(ids)
@@ -169,7 +160,7 @@ def test_whoever_rescues_may_be_killed_too(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     ids = stack.enqueue(sleep_ms=1000)
     wait_until(lambda: jobs.list_jobs(stack.conn, state="running"), "jobs run")
-    stack.cut(gap, KILL)
+    stack.gaps.cut(gap, KILL)
 
     for child in stack.fleet.children():
         child.kill()
@@ -182,7 +173,7 @@ def test_whoever_rescues_may_be_killed_too(stack: Stack, gap: str) -> None:
 @pytest.mark.parametrize("gap", ["before renewal", "renewed"])
 def test_killed_while_it_renews_its_lease(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
-    stack.cut(gap, KILL)
+    stack.gaps.cut(gap, KILL)
 
     ids = stack.enqueue(sleep_ms=1500)
     done = stack.wait_for(ids)
@@ -191,12 +182,12 @@ def test_killed_while_it_renews_its_lease(stack: Stack, gap: str) -> None:
     assert burnt(done) == {1}
 
 
-@pytest.mark.parametrize("gap", ["drain begins", "drained"])
+@pytest.mark.parametrize("gap", ["drain begins", "fetching stopped", "drained"])
 def test_killed_while_it_drains(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     ids = stack.enqueue(sleep_ms=500)
     wait_until(lambda: jobs.list_jobs(stack.conn, state="running"), "jobs run")
-    stack.cut(gap, KILL)
+    stack.gaps.cut(gap, KILL)
 
     stack.fleet.running["worker"].terminate()
     done = stack.wait_for(ids)
@@ -211,7 +202,7 @@ def test_children_end_when_their_parent_is_killed_at_work(stack: Stack) -> None:
     wait_until(lambda: jobs.list_jobs(stack.conn, state="running"), "jobs run")
     family = stack.fleet.children()
 
-    stack.cut("parent looks", KILL)
+    stack.gaps.cut("parent looks", KILL)
     done = stack.wait_for(ids)
 
     check(stack, ids, done)

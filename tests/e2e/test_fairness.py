@@ -1,5 +1,6 @@
 """A tenant that floods the queue does not make another one wait behind its flood."""
 
+from functools import partial
 from uuid import UUID
 
 from db import jobs
@@ -24,7 +25,7 @@ def test_a_guest_is_served_before_the_flood_that_came_before_it(
 
     for _ in range(GUEST_JOBS):
         job_id = jobs.enqueue(conn, "probe", encode(WORK), tenant=GUEST)
-        wait_until(lambda job_id=job_id: has_started(conn, job_id), "the guest's job starts")
+        wait_until(partial(has_started, conn, job_id), "the guest's job starts")
     waiting = wait_until(lambda: list_overtaken(conn), "the flood has run")
 
     # Behind the flood, as in a plain queue, it would have overtaken none.
