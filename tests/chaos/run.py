@@ -70,16 +70,24 @@ def wait_for_workers(world: World) -> None:
 
 def strike(world: World, fault: Fault, luck: random.Random) -> Struck:
     """Returns when what ran at its beginning is free again, and a job was completed since."""
-    held = world.ask("SELECT id, attempt FROM worker.jobs WHERE state = 'running'")
+    held = list_running(world)
     began_at = datetime.now(UTC)
     fault.inject(world, luck, fault.lasts_s)
     over_at = datetime.now(UTC)
+    if fault.lasts_s == 0:
+        # It took a moment to choose whom to strike: what that one runs by now counts, too.
+        held |= list_running(world)
     counts_from = began_at if fault.from_start else over_at
-    struck = Struck(fault.name, began_at, counts_from, tuple((row[0], row[1]) for row in held))
+    struck = Struck(fault.name, began_at, counts_from, tuple(sorted(held)))
     give_up_at = time.monotonic() + GIVE_UP_S
     while not is_over(world, struck, over_at) and time.monotonic() < give_up_at:
         time.sleep(LOOK_EVERY_S)
     return struck
+
+
+def list_running(world: World) -> set[tuple[int, int]]:
+    rows = world.ask("SELECT id, attempt FROM worker.jobs WHERE state = 'running'")
+    return {(row[0], row[1]) for row in rows}
 
 
 def is_over(world: World, struck: Struck, over_at: datetime) -> bool:

@@ -40,7 +40,7 @@ ROWS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """A fault as it happened; `held` are (id, attempt) of the jobs that ran when it began."""
+    """A fault as it happened; `held` are (id, attempt) of the jobs that ran then."""
 
     name: str
     began_at: datetime
