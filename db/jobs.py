@@ -212,7 +212,8 @@ def read_claimed(
         },
     ).fetchall()
     claimed = {row[0]: Claimed(*row) for row in rows}
-    return [claimed[t.job_id] for t in tickets if t.job_id in claimed]
+    # Two tickets of one job may lie in a batch, an old dispatch and the new one: it runs once.
+    return [claimed.pop(t.job_id) for t in tickets if t.job_id in claimed]
 
 
 def finish_jobs(conn: Connection, finishes: Sequence[Finish]) -> dict[int, str]:
@@ -330,12 +331,8 @@ def list_jobs(
 
 def retry_jobs(conn: Connection, ids: Sequence[int]) -> list[int]:
     """Run finished or waiting jobs again now; the ids that were put back."""
+    plan_by_key(conn)
     return [row[0] for row in conn.execute(SQL.retry_jobs, {"ids": list(ids)}).fetchall()]
-
-
-def count_by_state(conn: Connection) -> list[tuple[str, str, int]]:
-    """(queue, state, jobs) of all unfinished and discarded jobs."""
-    return conn.execute(SQL.count_by_state).fetchall()
 
 
 def append_effect(conn: Connection, *, effect: str, job_id: int, attempt: int) -> None:

@@ -294,10 +294,6 @@ WHERE k.kind = j.kind AND j.id = ANY(%(ids)s::bigint[])
         AND later.kind = j.kind AND later.unique_key = j.unique_key)
 RETURNING j.id
 
--- name: count_by_state
-SELECT queue, state, count(*) AS jobs FROM worker.jobs
-WHERE state NOT IN ('completed', 'cancelled') GROUP BY queue, state ORDER BY queue, state
-
 -- name: append_effect
 INSERT INTO worker.probe_effects (effect, job_id, attempt)
 VALUES (%(effect)s, %(job_id)s, %(attempt)s) ON CONFLICT DO NOTHING

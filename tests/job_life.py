@@ -364,9 +364,8 @@ class JobLife(RuleBasedStateMachine):
     def claim_tickets(self, worker_id: UUID, tickets: Sequence[Ticket]) -> None:
         expected = sorted({t.job_id for t in tickets if self.book.is_valid(t)})
         claimed = jobs.claim_jobs(self.conn, tickets, worker_id=worker_id)
-        once = {job.id: job for job in claimed}
-        assert sorted(once) == expected
-        for job in once.values():
+        assert sorted(job.id for job in claimed) == expected
+        for job in claimed:
             self.book.note_claim(job, worker_id)
 
     def finish_claims(self, ends: Iterable[tuple[Claimed, str]]) -> None:

@@ -178,8 +178,9 @@ BEGIN
         EXIT WHEN job_id IS NOT NULL;
         UPDATE worker.jobs AS j
         SET rerun = j.rerun OR (known.rerun AND j.state = 'running'),
-            args = CASE WHEN replaced THEN enqueue.args ELSE j.args END,
-            limit_key = CASE WHEN replaced THEN enqueue.args ->> known.limit_by
+            -- What runs has its arguments already: these are for when it runs again.
+            args = CASE WHEN replaced OR renewed THEN enqueue.args ELSE j.args END,
+            limit_key = CASE WHEN replaced OR renewed THEN enqueue.args ->> known.limit_by
                              ELSE j.limit_key END,
             run_at = CASE WHEN replaced THEN due ELSE j.run_at END,
             state = CASE WHEN NOT replaced THEN j.state
@@ -187,7 +188,9 @@ BEGIN
             max_attempts = CASE WHEN replaced THEN j.attempt + known.max_attempts
                                 ELSE j.max_attempts END
         FROM (SELECT on_conflict = 'replace' AND t.state IN
-                     ('scheduled', 'available', 'dispatched', 'retryable') AS replaced, t.id
+                     ('scheduled', 'available', 'dispatched', 'retryable') AS replaced,
+                     on_conflict = 'replace' AND t.state = 'running' AND known.rerun AS renewed,
+                     t.id
               FROM worker.jobs AS t
               WHERE t.kind = enqueue.kind AND t.unique_key = enqueue.unique_key
                 AND t.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
@@ -216,9 +219,12 @@ DECLARE
     wrong jsonb;
     due timestamptz := coalesce(run_at, now());
 BEGIN
-    SELECT a INTO wrong FROM worker.kinds AS k, unnest(args) AS a
-    WHERE k.kind = enqueue_many.kind AND worker.args_problem(k.args, a) IS NOT NULL LIMIT 1;
-    known := worker.known_kind(kind, coalesce(wrong, args[1], '{}'));
+    SELECT k.* INTO known FROM worker.kinds AS k WHERE k.kind = enqueue_many.kind;
+    SELECT coalesce(a, 'null') INTO wrong FROM unnest(args) AS a
+    WHERE worker.args_problem(known.args, a) IS NOT NULL LIMIT 1;
+    IF known.kind IS NULL OR wrong IS NOT NULL THEN
+        known := worker.known_kind(kind, coalesce(wrong, '{}'));
+    END IF;
     IF known.unique_by IS NOT NULL THEN
         -- In the keys' order, so that two calls never wait for each other crosswise.
         SELECT array_agg(job_id ORDER BY place) INTO ids FROM (

@@ -24,7 +24,7 @@ def stored(conn: Connection, columns: str) -> list[tuple[Any, ...]]:
     return conn.execute(f"SELECT {columns} FROM worker.jobs ORDER BY id".encode()).fetchall()
 
 
-def in_sql(conn: Connection, kind: object, args: Sequence[str] | None) -> list[int]:
+def in_sql(conn: Connection, kind: object, args: Sequence[str | None] | None) -> list[int]:
     row = conn.execute("SELECT worker.enqueue_many(%s, %s::jsonb[])", (kind, args)).fetchone()
     assert row is not None
     return list(row[0])
@@ -201,6 +201,8 @@ def test_sql_answers_with_the_unfinished_twin_in_its_place(conn: Connection) -> 
     [
         ("probe", ["{}", '{"sleep": 1}'], 'job kind "probe": unknown argument "sleep"'),
         ("probe", ["{}", '{"cpu_ms": []}'], 'job kind "probe": argument "cpu_ms" must be of type'),
+        ("probe", ["{}", None], 'job kind "probe": args must be a JSON object, not null'),
+        ("probe", [None, "{}"], 'job kind "probe": args must be a JSON object, not null'),
         ("probe", ["{}", "[]"], 'job kind "probe": args must be a JSON object, not array'),
         ("index_source", ["{}"], 'job kind "index_source": missing argument "source_id"'),
         ("prob", ["{}"], 'unknown job kind "prob"'),
@@ -209,7 +211,7 @@ def test_sql_answers_with_the_unfinished_twin_in_its_place(conn: Connection) -> 
     ],
 )
 def test_sql_names_what_is_wrong_with_one_of_many_and_stores_none(
-    conn: Connection, kind: str | None, args: list[str], says: str
+    conn: Connection, kind: str | None, args: list[str | None], says: str
 ) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=says):
         in_sql(conn, kind, args)
@@ -217,6 +219,9 @@ def test_sql_names_what_is_wrong_with_one_of_many_and_stores_none(
     assert stored(conn, "id") == []
 
 
+@pytest.mark.parametrize("kind", ["probe", "index_source"])
 @pytest.mark.parametrize("args", [[], None])
-def test_sql_enqueues_nothing_from_nothing(conn: Connection, args: list[str] | None) -> None:
-    assert (in_sql(conn, "probe", args), stored(conn, "id")) == ([], [])
+def test_sql_enqueues_nothing_from_nothing(
+    conn: Connection, kind: str, args: list[str] | None
+) -> None:
+    assert (in_sql(conn, kind, args), stored(conn, "id")) == ([], [])

@@ -126,6 +126,34 @@ def test_a_ticket_claims_its_job_once(conn: Connection) -> None:
     assert ([job.attempt for job in first], second) == ([1], [])
 
 
+def test_two_tickets_of_one_job_in_a_batch_claim_it_once(conn: Connection) -> None:
+    worker_id = start_worker(conn)
+    jobs.enqueue(conn, "probe", {}, unique_key="k")
+    old = dispatch(conn)
+    jobs.enqueue(conn, "probe", {}, unique_key="k", on_conflict="replace")
+    new = dispatch(conn)
+
+    claimed = jobs.claim_jobs(conn, [*old, *new], worker_id=worker_id)
+
+    assert [job.attempt for job in claimed] == [1]
+
+
+def test_a_replacement_of_a_running_job_that_runs_again_brings_its_arguments(
+    conn: Connection,
+) -> None:
+    conn.execute("UPDATE worker.kinds SET rerun = true WHERE kind = 'probe'")
+    worker_id = start_worker(conn)
+    job_id = jobs.enqueue(conn, "probe", {"sleep_ms": 1}, unique_key="k")
+    claimed = claim_one(conn, worker_id)
+    jobs.enqueue(conn, "probe", {"sleep_ms": 2}, unique_key="k", on_conflict="replace")
+
+    jobs.finish_jobs(conn, [Finish(claimed.id, claimed.attempt, "completed")])
+
+    job = jobs.get_job(conn, job_id)
+    assert job is not None
+    assert (job.state, job.args) == ("available", {"sleep_ms": 2})
+
+
 def test_an_old_ticket_claims_nothing(conn: Connection) -> None:
     worker_id = start_worker(conn)
     jobs.enqueue(conn, "probe", {})

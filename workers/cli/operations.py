@@ -6,7 +6,7 @@ import psycopg
 import redis
 import typer
 
-from db import jobs, processes
+from db import jobs, metrics, processes
 from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
@@ -159,7 +159,7 @@ def check_kinds(conn: Connection) -> Check:
 
 def check_workers(conn: Connection) -> Check:
     roles = [process.role for process in processes.list_live(conn)]
-    waiting = sum(count for _, state, count in jobs.count_by_state(conn) if state == "available")
+    waiting = sum(depth.jobs for depth in metrics.count_jobs(conn) if depth.state == "available")
     detail = f"{roles.count('worker')} workers, {roles.count('dispatcher')} dispatchers live, "
     detail += f"{waiting} jobs wait"
     stuck = waiting > 0 and not {"worker", "dispatcher"} <= set(roles)
