@@ -270,7 +270,7 @@ CREATE FUNCTION worker.judge_waits(
 LANGUAGE plpgsql STABLE SET search_path = '' AS $$
 #variable_conflict use_variable
 DECLARE
-    failures int;
+    failures bigint;
     failed bigint;
 BEGIN
     ended := NOT EXISTS (SELECT FROM worker.waits AS w
