@@ -148,12 +148,17 @@ class Child:
             pool=self.claims,
             ledger=self.ledger,
             worker_id=self.duty.process_id,
-            may_fetch=lambda: self.lease.held and not self.draining.is_set(),
+            may_fetch=self.may_fetch,
             is_draining=self.draining.is_set,
             run=lambda job: run_job(job, self.toolbox),
             load=load,
             witness=self.witness,
         )
+
+    def may_fetch(self) -> bool:
+        jobs_max = self.duty.limits.jobs_max
+        is_done = 0 < jobs_max <= self.witness.ended_jobs + self.count_held()
+        return self.lease.held and not self.draining.is_set() and not is_done
 
     def work(self, request: StopRequest) -> None:
         """Return when asked to stop, or when there is a reason to leave."""
