@@ -210,14 +210,14 @@ def test_a_full_redis_is_back_pressure_and_no_loss(
     run_taken(conn, runway, worker_id)
     (job_id,) = fill(conn, 1)
     with redis.Redis.from_url(redis_url) as client:
+        before = client.config_get("maxmemory")["maxmemory"]
         client.config_set("maxmemory", "1mb")
-        client.config_set("maxmemory-policy", "noeviction")
         try:
             with pytest.raises(RunwayDown, match="maxmemory"):
                 dealer.turn()
             full = state(conn, job_id)
         finally:
-            client.config_set("maxmemory", "0")
+            client.config_set("maxmemory", before)
 
     dealer.turn()
 
