@@ -13,7 +13,7 @@ from typing import Protocol
 # A process that dies within HEALTHY_AFTER_S of its start is restarted ever more slowly.
 HEALTHY_AFTER_S = 10.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-POLL_S = 0.1
+POLL_S = 0.2
 TERM_GRACE_S = 35.0
 # After a second request to end: what they run is handed back, nothing is waited for.
 HURRY_S = 8.0
