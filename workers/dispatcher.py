@@ -71,6 +71,11 @@ class Rules:
     weights: Mapping[UUID, float]
     paused: frozenset[tuple[str, str]]
 
+    @property
+    def rated(self) -> dict[str, Limit]:
+        """The limits of kinds that have a rate."""
+        return {k: limit for k, limit in self.limits.items() if limit.rate_per_s is not None}
+
     def lets(self, lane: Lane) -> bool:
         return ("kind", lane.kind) not in self.paused and (
             "tenant",
@@ -190,7 +195,7 @@ class Dispatcher:
         found = [lane for lane in self._list_lanes(queue, hand) if rules.lets(lane)]
         if not found:
             return [], None
-        tokens = self._fill_buckets(found, rules.limits)
+        tokens = self._fill_buckets(found, rules.rated)
         left = dealing.allowances(found, rules.limits, in_flight=in_flight, tokens=tokens)
         dispatched: list[Dispatched] = []
         for _ in range(DEALS_MAX):
@@ -212,7 +217,7 @@ class Dispatcher:
                 break
             found = [lane for lane in found if lane not in done]
         hand.shares.advance(lane.tenant for lane in found if left.get(lane.lane, 1) >= 1)
-        self._store_buckets(dispatched, rules.limits, tokens)
+        self._store_buckets(dispatched, rules.rated, tokens)
         return dispatched, dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX)
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
@@ -223,30 +228,24 @@ class Dispatcher:
         hand.after = found[-1] if len(found) == LANES_MAX else None
         return found
 
-    def _fill_buckets(self, found: Sequence[Lane], limits: Mapping[str, Limit]) -> dict[str, float]:
+    def _fill_buckets(self, found: Sequence[Lane], rated: Mapping[str, Limit]) -> dict[str, float]:
         rates_per_s = {
-            lane.lane: limits[lane.kind].rate_per_s or 0.0
-            for lane in found
-            if lane.kind in limits and limits[lane.kind].rate_per_s is not None
+            lane.lane: rated[lane.kind].rate_per_s or 0.0 for lane in found if lane.kind in rated
         }
         return lanes.fill_buckets(self._conn, rates_per_s) if rates_per_s else {}
 
     def _store_buckets(
         self,
         dispatched: Sequence[Dispatched],
-        limits: Mapping[str, Limit],
+        rated: Mapping[str, Limit],
         tokens: Mapping[str, float],
     ) -> None:
-        spent = Counter(
-            job.lane.lane
-            for job in dispatched
-            if job.kind in limits and limits[job.kind].rate_per_s is not None
-        )
-        bursts = {job.lane.lane: limits[job.kind].burst for job in dispatched if job.kind in limits}
-        rest = {
-            lane: min(bursts[lane], tokens.get(lane, bursts[lane])) - number
-            for lane, number in spent.items()
-        }
+        spent = Counter(job.lane for job in dispatched if job.kind in rated)
+        rest: dict[str, float] = {}
+        for lane, number in spent.items():
+            burst = rated[lane.kind].burst
+            had = rest.get(lane.lane, min(burst, tokens.get(lane.lane, burst)))
+            rest[lane.lane] = had - number
         if rest:
             lanes.store_buckets(self._conn, rest)
 
