@@ -5,8 +5,10 @@ A frame is the length of its JSON part, the length of its bytes, and the two par
 
 import json
 import struct
-from dataclasses import dataclass
-from typing import Any, BinaryIO, get_args
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from types import NoneType, UnionType
+from typing import Any, BinaryIO, Union, get_args, get_origin, get_type_hints
 
 from pipelines.knowledge.document import Block, BlockKind, Document
 
@@ -17,6 +19,10 @@ BODY_BYTES_MAX = 160_000_000
 
 _LENGTHS = struct.Struct(">II")
 _KINDS = get_args(BlockKind)
+# Whatever a document says besides its text and blocks travels by its declared type.
+_FACTS = {
+    name: kind for name, kind in get_type_hints(Document).items() if name not in ("text", "blocks")
+}
 
 
 class FrameError(Exception):
@@ -72,14 +78,20 @@ def pack_document(document: Document) -> Frame:
         ]
         for block in document.blocks
     ]
-    header = {
-        "title": document.title,
-        "language": document.language,
-        "mime": document.mime,
-        "paths": list(paths),
-        "blocks": blocks,
-    }
+    facts = {name: _pack_fact(getattr(document, name)) for name in _FACTS}
+    header = {**facts, "paths": list(paths), "blocks": blocks}
     return Frame(header, document.text.encode())
+
+
+def _pack_fact(value: Any) -> Any:
+    """Write a field as JSON can: a time by its ISO form, a dataclass by its fields in order."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value):
+        return [_pack_fact(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, tuple):
+        return [_pack_fact(item) for item in value]
+    return value
 
 
 def unpack_document(frame: Frame) -> Document:
@@ -91,14 +103,38 @@ def unpack_document(frame: Frame) -> Document:
             Block(_KINDS[kind], start, end, paths[path], level, header_end)
             for kind, start, end, path, level, header_end in frame.header["blocks"]
         )
-        names = [frame.header[name] for name in ("title", "language", "mime")]
+        facts = {name: _unpack_fact(frame.header[name], kind) for name, kind in _FACTS.items()}
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise FrameError("answer is no document") from error
-    are_names = all(name is None or isinstance(name, str) for name in names)
-    if not are_names or not _is_sound(text, blocks):
+    if not _is_sound(text, blocks):
         raise FrameError("answer is no sound document")
-    title, language, mime = names
-    return Document(text, blocks, title, language, mime or "text/plain")
+    return Document(text, blocks, **facts)
+
+
+def _unpack_fact(value: Any, kind: Any) -> Any:
+    """Read what _pack_fact wrote of a field of this type; raises ValueError for anything else."""
+    kinds = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        if value is None and NoneType in kinds:
+            return None
+        (kind,) = (one for one in kinds if one is not NoneType)
+        return _unpack_fact(value, kind)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        each = kinds[:1] * len(value) if kinds[1:] == (...,) else kinds
+        return tuple(_unpack_fact(item, one) for item, one in zip(value, each, strict=True))
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, list):
+        hints = [get_type_hints(kind)[field.name] for field in fields(kind)]
+        return kind(*(_unpack_fact(item, one) for item, one in zip(value, hints, strict=True)))
+    if kind in (date, datetime) and isinstance(value, str):
+        return kind.fromisoformat(value)
+    if type(value) is not kind or (kind is str and not _is_text(value)):
+        raise ValueError(f"{value!r:.40} is no {kind}")
+    return value
+
+
+def _is_text(value: str) -> bool:
+    value.encode()
+    return "\0" not in value
 
 
 def _is_sound(text: str, blocks: tuple[Block, ...]) -> bool:

@@ -1,5 +1,7 @@
 import io
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -7,6 +9,8 @@ from pipelines.knowledge.document import Block, Document
 from pipelines.knowledge.sandbox_frames import (
     Frame,
     FrameError,
+    _pack_fact,
+    _unpack_fact,
     pack_document,
     read_frame,
     unpack_document,
@@ -32,6 +36,46 @@ def test_a_document_survives_the_way_through_the_pipe() -> None:
     pipe.seek(0)
 
     assert unpack_document(read_frame(pipe)) == DOCUMENT
+
+
+@dataclass(frozen=True)
+class Link:
+    url: str
+    label: str | None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (datetime(2025, 2, 3, 4, 5, tzinfo=UTC), datetime | None),
+        (None, datetime | None),
+        (date(2025, 2, 3), date),
+        (True, bool),
+        (("a", "b"), tuple[str, ...]),
+        ((("a", 1), ("b", 2)), tuple[tuple[str, int], ...]),
+        ((Link("/a", None), Link("/b", "B")), tuple[Link, ...]),
+    ],
+)
+def test_a_fact_of_any_type_survives_the_way(value: object, kind: object) -> None:
+    assert _unpack_fact(json.loads(json.dumps(_pack_fact(value))), kind) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("yes", bool),
+        (1, bool),
+        (3, str | None),
+        ("x\0", str),
+        ("\ud800", str),
+        (["a", 3], tuple[str, ...]),
+        ([["/a"]], tuple[Link, ...]),
+        ("tomorrow", datetime),
+    ],
+)
+def test_a_fact_that_is_not_of_its_type_is_refused(value: object, kind: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        _unpack_fact(value, kind)
 
 
 @pytest.mark.parametrize(
