@@ -14,25 +14,37 @@ from db.vectors import Vector, from_binary, to_binary, to_text
 
 SQL = load("chunks")
 
-CHUNK_TYPES = ("uuid", "uuid", "text", "int4", "bytea", "int4", "jsonb", "text", "text")
+CHUNK_TYPES = ("uuid", "uuid", "uuid", "text", "int4", "bytea", "int4", "jsonb", "text", "text")
 PAID_TYPES = ("bytea", "bytea", "int4")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk without its vector; the hash is of what was embedded."""
+    """A chunk without its vector; the hash is of what was embedded.
+
+    Its span is that of its document's characters, None where nobody noted it.
+    """
 
     id: UUID
     content: str
     content_hash: str
     chunk_index: int
     metadata: dict[str, Any]
+    span_start: int | None = None
+    span_end: int | None = None
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        if self.span_start is None or self.span_end is None:
+            return None
+        return self.span_start, self.span_end
 
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
     """A chunk with its vector, ready to be stored."""
 
+    id: UUID
     content: str
     tokens: int
     vector: Vector
@@ -43,11 +55,21 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class MovedChunk:
-    """A kept chunk whose place in the document, or whose section, is another now."""
+    """A kept chunk whose place in the source, section or white space is another now."""
 
     id: UUID
     chunk_index: int
+    content: str
     metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedChunk:
+    """Where in its document a chunk lies, in characters."""
+
+    id: UUID
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +100,12 @@ def load_known(conn: Connection, *, source_id: UUID, model: str) -> list[StoredC
     return cursor.execute(SQL.load_known, {"source_id": source_id, "model": model}).fetchall()
 
 
-def delete_others(conn: Connection, *, source_id: UUID, kept: Sequence[UUID]) -> int:
-    """Delete every chunk of the source that is not kept; how many there were."""
-    arguments = {"source_id": source_id, "kept": list(kept)}
+def delete_others(conn: Connection, *, source_id: UUID, kept: Sequence[UUID], model: str) -> int:
+    """Delete every chunk of the source that is not kept; how many there were.
+
+    Those of a model that the agent is being moved to stay.
+    """
+    arguments = {"source_id": source_id, "kept": list(kept), "model": model}
     return conn.execute(SQL.delete_others, arguments).rowcount
 
 
@@ -90,7 +115,20 @@ def move_chunks(conn: Connection, moved: Sequence[MovedChunk]) -> None:
         {
             "ids": [chunk.id for chunk in moved],
             "indexes": [chunk.chunk_index for chunk in moved],
+            "contents": [chunk.content for chunk in moved],
             "metadata": [Jsonb(chunk.metadata) for chunk in moved],
+        },
+    )
+
+
+def place_chunks(conn: Connection, placed: Sequence[PlacedChunk]) -> None:
+    """Note where chunks lie; they must be stored already."""
+    conn.execute(
+        SQL.place_chunks,
+        {
+            "ids": [chunk.id for chunk in placed],
+            "starts": [chunk.start for chunk in placed],
+            "ends": [chunk.end for chunk in placed],
         },
     )
 
@@ -104,6 +142,7 @@ def copy_chunks(
         for chunk in added:
             copy.write_row(
                 (
+                    chunk.id,
                     source_id,
                     agent_id,
                     chunk.content,

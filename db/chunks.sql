@@ -1,26 +1,38 @@
 -- The chunks of a source and the vectors that were paid for.
 
 -- name: load_known
-SELECT id, content, content_hash, chunk_index, metadata FROM public.knowledge_chunks
-WHERE source_id = %(source_id)s AND embedding_model = %(model)s AND content_hash IS NOT NULL
-ORDER BY chunk_index
+SELECT c.id, c.content, c.content_hash, c.chunk_index, c.metadata, p.span_start, p.span_end
+FROM public.knowledge_chunks AS c LEFT JOIN worker.chunk_spans AS p ON p.chunk_id = c.id
+WHERE c.source_id = %(source_id)s AND c.embedding_model = %(model)s
+  AND c.content_hash IS NOT NULL
+ORDER BY c.chunk_index
 
 -- name: delete_others
--- Everything of the source that the new set does not keep, whatever model it is of.
-DELETE FROM public.knowledge_chunks
-WHERE source_id = %(source_id)s AND NOT (id = ANY(%(kept)s::uuid[]))
+-- Everything of the source that the new set does not keep, of whatever model but the one that its
+-- agent is being moved to.
+DELETE FROM public.knowledge_chunks AS c
+WHERE c.source_id = %(source_id)s AND NOT (c.id = ANY(%(kept)s::uuid[]))
+  AND (c.embedding_model IS NULL OR c.embedding_model = %(model)s OR NOT EXISTS (
+      SELECT FROM worker.model_changes AS m
+      WHERE m.agent_id = c.agent_id AND m.model = c.embedding_model))
 
 -- name: move_chunks
--- Kept chunks whose place or section changed; their vectors stay.
+-- Kept chunks whose place, section or white space changed; their vectors stay.
 UPDATE public.knowledge_chunks AS c
-SET chunk_index = u.chunk_index, metadata = u.metadata
-FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(metadata)s::jsonb[])
-    AS u(id, chunk_index, metadata)
+SET chunk_index = u.chunk_index, content = u.content, metadata = u.metadata
+FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(contents)s::text[], %(metadata)s::jsonb[])
+    AS u(id, chunk_index, content, metadata)
 WHERE c.id = u.id
+
+-- name: place_chunks
+INSERT INTO worker.chunk_spans AS p (chunk_id, span_start, span_end)
+SELECT * FROM unnest(%(ids)s::uuid[], %(starts)s::int[], %(ends)s::int[])
+ON CONFLICT (chunk_id) DO UPDATE
+SET span_start = excluded.span_start, span_end = excluded.span_end
 
 -- name: copy_chunks
 COPY public.knowledge_chunks
-    (source_id, agent_id, content, tokens, embedding, chunk_index, metadata, embedding_model,
+    (id, source_id, agent_id, content, tokens, embedding, chunk_index, metadata, embedding_model,
      content_hash)
 FROM STDIN (FORMAT BINARY)
 

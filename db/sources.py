@@ -34,6 +34,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """What the last complete run left: see `worker.source_states`."""
+
+    asked: str
+    seen: dict[str, Any]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceProgress:
     """How far a source is; `progress` is {stage, done, total}, at the end the run's report."""
 
@@ -60,6 +69,36 @@ def begin_indexing(conn: Connection, source_id: UUID) -> Source | None:
     """Set the source to "processing" and load it; None when it is gone."""
     cursor = conn.cursor(row_factory=class_row(Source))
     return cursor.execute(SQL.begin_indexing, {"source_id": source_id}).fetchone()
+
+
+def load_source(conn: Connection, source_id: UUID) -> Source | None:
+    """The source as it is; None when it is gone."""
+    cursor = conn.cursor(row_factory=class_row(Source))
+    return cursor.execute(SQL.load_source, {"source_id": source_id}).fetchone()
+
+
+def load_state(conn: Connection, source_id: UUID) -> State | None:
+    """None when no run has stored anything yet."""
+    cursor = conn.cursor(row_factory=class_row(State))
+    return cursor.execute(SQL.load_state, {"source_id": source_id}).fetchone()
+
+
+def save_state(conn: Connection, source_id: UUID, state: State) -> None:
+    conn.execute(
+        SQL.save_state,
+        {
+            "source_id": source_id,
+            "asked": state.asked,
+            "seen": Jsonb(state.seen),
+            "sizes": Jsonb(state.sizes),
+        },
+    )
+
+
+def record_run(conn: Connection, *, source_id: UUID, job_id: int, report: dict[str, Any]) -> None:
+    """Add a completed run to the source's history."""
+    arguments = {"source_id": source_id, "job_id": job_id, "report": Jsonb(report)}
+    conn.execute(SQL.record_run, arguments)
 
 
 def report_progress(conn: Connection, source_id: UUID, progress: dict[str, Any]) -> None:

@@ -9,6 +9,26 @@ WHERE s.id = %(source_id)s AND a.id = s.agent_id
 RETURNING s.id, s.agent_id, a.user_id, s.name, s.type, s.content, s.url, s.file_url, s.file_name,
           s.file_type, s.settings, a.embedding_model
 
+-- name: load_source
+SELECT s.id, s.agent_id, a.user_id, s.name, s.type, s.content, s.url, s.file_url, s.file_name,
+       s.file_type, s.settings, a.embedding_model
+FROM public.knowledge_sources AS s JOIN public.agents AS a ON a.id = s.agent_id
+WHERE s.id = %(source_id)s
+
+-- name: load_state
+SELECT asked, seen, sizes FROM worker.source_states WHERE source_id = %(source_id)s
+
+-- name: save_state
+INSERT INTO worker.source_states AS s (source_id, asked, seen, sizes)
+VALUES (%(source_id)s, %(asked)s, %(seen)s, %(sizes)s)
+ON CONFLICT (source_id) DO UPDATE
+SET asked = excluded.asked, seen = excluded.seen, sizes = excluded.sizes, updated_at = now()
+
+-- name: record_run
+INSERT INTO worker.sync_runs (source_id, job_id, kind, status, started_at, report)
+SELECT %(source_id)s, j.id, j.kind, 'completed', j.started_at, %(report)s
+FROM worker.jobs AS j WHERE j.id = %(job_id)s
+
 -- name: report_progress
 UPDATE public.knowledge_sources SET progress = %(progress)s WHERE id = %(source_id)s
 

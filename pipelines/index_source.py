@@ -4,29 +4,38 @@ The old chunks serve until the new set is committed. What is paid for is remembe
 next request is made, so a run that was killed never pays twice.
 """
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import tiktoken
+
 from db import chunks, sources
-from db.chunks import NewChunk, Paid, StoredChunk
+from db.chunks import NewChunk, StoredChunk
 from db.fence import Fence
-from db.sources import Source
+from db.sources import Source, State
 from db.vectors import Vector
 from pipelines import readers
+from pipelines.embedding import embed
 from pipelines.errors import Permanent
-from pipelines.gateways.embedder import Embedded, Embedder, pack, price_usd
-from pipelines.knowledge.edition import Draft, Edition, draw_up
+from pipelines.gateways.embedder import Embedder
+from pipelines.knowledge.edition import Cut, Edition, draw_up, key_of
 from pipelines.knowledge.report import Report
+from pipelines.knowledge.sizes import sizes_of
 from pipelines.knowledge.split import split
+from pipelines.knowledge.split_sizes import Sizes
 from pipelines.knowledge.tokens import encoding_for
+from pipelines.readers.reading import Reading
 from pipelines.readers.tools import ReadingTools
 
-CHUNK_TOKENS_MAX = 512
 CHUNKS_MAX = 50_000
+CHARS_MAX = 100_000_000
+SKIPPED_MAX = 20
 
 log = logging.getLogger(__name__)
 
@@ -41,42 +50,18 @@ class Desk:
 
 
 def run(desk: Desk, *, source_id: UUID) -> Report:
-    """Raises Permanent or Transient; then the source keeps the chunks that it had."""
+    """Read everything, whatever was seen before. Raises Permanent or Transient; then the source
+    keeps the chunks that it had.
+    """
     source = begin(desk.db, source_id)
-    embedder = desk.embedder_for(source.embedding_model)
-    encoding = encoding_for(embedder.model)
-    report = Report(embedder.model, lambda progress: tell(desk.db, source_id, progress))
-
+    report = start_report(desk, source)
     with report.stage("reading"):
-        document = readers.read(source, desk.reading)
-        log.info("read %s characters of %s", f"{len(document.text):,}", document.mime)
-    with report.stage("splitting"):
-        stored = known(desk.db, source_id, embedder.model)
-        pieces = split(
-            document,
-            encoding=encoding,
-            tokens_max=CHUNK_TOKENS_MAX,
-            known=[chunk.content for chunk in stored],
-        )
-        check_count(len(pieces))
-        edition = draw_up(document, pieces, stored)
-    with report.stage("embedding"):
-        vectors = embed(desk.db, embedder, source, edition.added, report)
-    with report.stage("storing"):
-        store(desk.db, source, edition, vectors, report)
-    log.info(
-        "%d chunks added, %d kept, %d removed; %d tokens embedded with %s, %d vectors recalled",
-        report.added,
-        report.kept,
-        report.removed,
-        report.tokens_embedded,
-        report.model,
-        report.recalled,
-    )
-    return report
+        reading = readers.read(source, watched(desk.reading, report), {})
+    return index(desk, source, reading, report)
 
 
 def begin(db: Fence, source_id: UUID) -> Source:
+    """Show the owner that the source is being worked on."""
     with db.write() as conn:
         source = sources.begin_indexing(conn, source_id)
     if source is None:
@@ -88,9 +73,13 @@ def gone(source_id: UUID) -> Permanent:
     return Permanent(f"knowledge source {source_id} no longer exists")
 
 
-def check_count(count: int) -> None:
-    if count > CHUNKS_MAX:
-        raise Permanent(f"this source makes {count:,} chunks, the limit is {CHUNKS_MAX:,}")
+def start_report(desk: Desk, source: Source) -> Report:
+    model = desk.embedder_for(source.embedding_model).model
+    return Report(model, lambda progress: tell(desk.db, source.id, progress))
+
+
+def watched(reading: ReadingTools, report: Report) -> ReadingTools:
+    return replace(reading, step=lambda done, total: report.step("reading", done, total))
 
 
 def tell(db: Fence, source_id: UUID, progress: dict[str, Any]) -> None:
@@ -99,68 +88,71 @@ def tell(db: Fence, source_id: UUID, progress: dict[str, Any]) -> None:
     db.report(progress)
 
 
-def known(db: Fence, source_id: UUID, model: str) -> list[StoredChunk]:
+def index(desk: Desk, source: Source, reading: Reading, report: Report) -> Report:
+    """Bring the stored chunks of a source to what was read."""
+    embedder = desk.embedder_for(source.embedding_model)
+    sizes = sizes_of(source.settings)
+    check_chars(reading)
+    with report.stage("splitting"):
+        stored, past = known(desk.db, source.id, embedder.model)
+        same_sizes = past is not None and past.sizes == asdict(sizes)
+        cuts = list(cut(reading, stored if same_sizes else (), encoding_for(report.model), sizes))
+        check_count(sum(len(each.chunks) for each in cuts))
+        edition = draw_up(cuts, stored)
+    with report.stage("embedding"):
+        vectors = embed(desk.db, embedder, source, edition.added, report)
+    with report.stage("storing"):
+        report.count(edition, documents=len(reading.parts))
+        report.skipped = reading.skipped[:SKIPPED_MAX]
+        state = State(asked(source, report.model), reading.seen, asdict(sizes))
+        store(desk.db, source, edition, vectors, state, report)
+    log.info("%s", report.sentence())
+    return report
+
+
+def check_chars(reading: Reading) -> None:
+    chars = sum(len(part.document.text) for part in reading.parts if part.document)
+    if chars > CHARS_MAX:
+        raise Permanent(
+            f"this source holds {chars:,} characters of text, the limit is {CHARS_MAX:,}"
+        )
+
+
+def check_count(count: int) -> None:
+    if count > CHUNKS_MAX:
+        raise Permanent(f"this source makes {count:,} chunks, the limit is {CHUNKS_MAX:,}")
+
+
+def known(db: Fence, source_id: UUID, model: str) -> tuple[list[StoredChunk], State | None]:
     with db.read() as conn:
-        return chunks.load_known(conn, source_id=source_id, model=model)
+        stored = chunks.load_known(conn, source_id=source_id, model=model)
+        return stored, sources.load_state(conn, source_id)
 
 
-def embed(
-    db: Fence, embedder: Embedder, source: Source, drafts: Sequence[Draft], report: Report
-) -> dict[bytes, Vector]:
-    """A vector for each different text, by its hash: recalled, or asked for batch by batch."""
-    vectors = recall(db, embedder, drafts)
-    report.recalled = len(vectors)
-    wanted = {draft.text_hash: draft for draft in drafts if draft.text_hash not in vectors}
-    missing = list(wanted.values())
-    sizes = [len(draft.embedded.encode()) for draft in missing]
-    encode = encoding_for(embedder.model).encode_ordinary
-    counts = [len(encode(draft.embedded)) for draft in missing]
-    for batch in pack(counts, sizes, embedder.limits):
-        asked = missing[batch.start : batch.stop]
-        embedded = embedder.embed([draft.embedded for draft in asked])
-        pay(db, embedder, source, asked, embedded, counts[batch.start : batch.stop])
-        vectors |= zip((draft.text_hash for draft in asked), embedded.vectors, strict=True)
-        report.tokens_embedded += sum(counts[batch.start : batch.stop])
-        report.cost_usd += price_usd(embedder.model, embedded.tokens) or Decimal(0)
-        report.step("embedding", batch.stop, len(missing))
-    return vectors
-
-
-def is_free(embedder: Embedder) -> bool:
-    """Nothing is gained by remembering what costs nothing to make again."""
-    return price_usd(embedder.model, 1) == 0
-
-
-def recall(db: Fence, embedder: Embedder, drafts: Sequence[Draft]) -> dict[bytes, Vector]:
-    if is_free(embedder):
-        return {}
-    with db.write() as conn:
-        return chunks.recall_vectors(
-            conn, model=embedder.model, hashes=[draft.text_hash for draft in drafts]
+def cut(
+    reading: Reading, stored: Sequence[StoredChunk], encoding: tiktoken.Encoding, sizes: Sizes
+) -> Iterator[Cut]:
+    """Split each document that was read, keeping the cuts of what is stored of it."""
+    contents = {
+        key: [chunk.content for chunk in group]
+        for key, group in groupby(sorted(stored, key=key_of), key=key_of)
+    }
+    for part in reading.parts:
+        pieces = part.document and split(
+            part.document,
+            encoding=encoding,
+            tokens_max=sizes.tokens_max,
+            tokens_target=sizes.tokens_target,
+            tokens_overlap=sizes.tokens_overlap,
+            known=contents.get(part.key, ()),
         )
+        yield Cut(part.key, part.document, pieces or (), part.url)
 
 
-def pay(
-    db: Fence,
-    embedder: Embedder,
-    source: Source,
-    asked: Sequence[Draft],
-    embedded: Embedded,
-    counts: Sequence[int],
-) -> None:
-    """Remember the vectors and log the cost, in one transaction: once for each paid request."""
-    tokens = embedded.tokens or sum(counts)
-    cost = price_usd(embedder.model, tokens) or Decimal(0)
-    with db.write() as conn:
-        if not is_free(embedder):
-            paid = [
-                Paid(draft.text_hash, vector, count)
-                for draft, vector, count in zip(asked, embedded.vectors, counts, strict=True)
-            ]
-            chunks.remember_vectors(conn, paid, model=embedder.model)
-        sources.log_embedding(
-            conn, source, model=embedder.model, tokens=tokens, unit_cost=cost / tokens, cost=cost
-        )
+def asked(source: Source, model: str) -> str:
+    """What was read and for which model: the validators of another page say nothing."""
+    read = (source.type, source.url, source.file_url, source.file_type, source.settings, model)
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 def store(
@@ -168,15 +160,17 @@ def store(
     source: Source,
     edition: Edition,
     vectors: dict[bytes, Vector],
+    state: State,
     report: Report,
 ) -> None:
     """Replace the source's chunks and say so on its row, in one transaction."""
     new = (
         NewChunk(
+            id=draft.id,
             content=draft.chunk.text,
             tokens=draft.chunk.tokens,
             vector=vectors[draft.text_hash],
-            chunk_index=draft.chunk.index,
+            chunk_index=draft.index,
             metadata=draft.metadata,
             content_hash=draft.text_hash.hex(),
         )
@@ -185,14 +179,20 @@ def store(
     with db.write() as conn:
         if not sources.lock_source(conn, source.id):
             raise gone(source.id)
-        removed = chunks.delete_others(conn, source_id=source.id, kept=edition.kept)
+        report.removed = chunks.delete_others(
+            conn, source_id=source.id, kept=edition.kept, model=report.model
+        )
         if edition.moved:
             chunks.move_chunks(conn, edition.moved)
         if edition.added:
             chunks.copy_chunks(
                 conn, new, source_id=source.id, agent_id=source.agent_id, model=report.model
             )
+        if edition.placed:
+            chunks.place_chunks(conn, edition.placed)
         sources.claim_model(conn, agent_id=source.agent_id, model=report.model)
-        report.count(edition.chars, len(edition.added), len(edition.kept), removed)
-        sources.complete_indexing(conn, source.id, report.summary())
-    db.report(report.summary())
+        sources.save_state(conn, source.id, state)
+        summary = report.summary()
+        sources.record_run(conn, source_id=source.id, job_id=db.job_id, report=summary)
+        sources.complete_indexing(conn, source.id, summary)
+    db.report(summary)

@@ -32,7 +32,9 @@ class Indexing:
 
     conn: Connection
     agent_id: UUID
-    reading: ReadingTools
+    client: Client
+    parser: Parser
+    files: Path
     embedder: Embedder
     url: str
 
@@ -56,7 +58,8 @@ class Indexing:
     def work(self, fence: Fence) -> Report:
         job = jobs.get_job(self.conn, fence.job_id)
         assert job is not None
-        desk = Desk(fence, self.reading, lambda model: self.embedder)
+        reading = ReadingTools(fence, self.client, self.parser, self.files)
+        desk = Desk(fence, reading, lambda model: self.embedder)
         return run(desk, source_id=UUID(job.args["source_id"]))
 
     @contextmanager
@@ -107,8 +110,7 @@ def indexing(conn: Connection, url: str, home: Path, parser: Parser) -> Iterator
         conn, user_id=user_id, name="Agent", description="", system_prompt=""
     )
     client = Client(Egress.parse("127.0.0.1"))
-    reading = ReadingTools(client, parser, home / "files")
     try:
-        yield Indexing(conn, agent_id, reading, LocalEmbedder(), url)
+        yield Indexing(conn, agent_id, client, parser, home / "files", LocalEmbedder(), url)
     finally:
         client.close()

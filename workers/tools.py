@@ -18,6 +18,8 @@ from workers.providers import WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
     from pipelines.gateways.embedder import Embedder
+    from pipelines.gateways.http import Client
+    from pipelines.knowledge.sandbox import Parser
     from pipelines.readers.tools import ReadingTools
 
 
@@ -36,17 +38,17 @@ class Toolbox:
         self.cancelled = cancelled
 
     @cached_property
-    def reading(self) -> "ReadingTools":
+    def client(self) -> "Client":
         from pipelines.gateways.addresses import Egress
         from pipelines.gateways.http import Client
-        from pipelines.knowledge.sandbox import Parser
-        from pipelines.readers.tools import ReadingTools
 
-        return ReadingTools(
-            client=Client(Egress.parse(self.config.egress_allow)),
-            parser=Parser(),
-            files=self.config.home / uploads.FOLDER,
-        )
+        return Client(Egress.parse(self.config.egress_allow))
+
+    @cached_property
+    def parser(self) -> "Parser":
+        from pipelines.knowledge.sandbox import Parser
+
+        return Parser()
 
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
@@ -76,7 +78,14 @@ class Tools:
 
     @property
     def reading(self) -> "ReadingTools":
-        return self.box.reading
+        from pipelines.readers.tools import ReadingTools
+
+        return ReadingTools(
+            db=self.db,
+            client=self.box.client,
+            parser=self.box.parser,
+            files=self.box.config.home / uploads.FOLDER,
+        )
 
     def embedder_for(self, model: str | None) -> "Embedder":
         return embedder_for(self.box.config, model)

@@ -1,11 +1,13 @@
 """How far a run is while it runs, and what it did when it is done."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from pipelines.knowledge.edition import Edition
 
 # Progress is written on the rows that people watch: often enough to move, seldom enough to cost
 # nothing.
@@ -19,6 +21,7 @@ class Report:
     model: str
     tell: Callable[[dict[str, Any]], None]
     stages_ms: dict[str, int] = field(default_factory=dict)
+    documents: int = 0
     chars: int = 0
     added: int = 0
     kept: int = 0
@@ -26,6 +29,7 @@ class Report:
     recalled: int = 0
     tokens_embedded: int = 0
     cost_usd: Decimal = Decimal(0)
+    skipped: Sequence[str] = ()
     _began_at: float = field(default_factory=time.monotonic)
     _told_at: float = 0.0
     _stage: str = ""
@@ -43,8 +47,16 @@ class Report:
         if time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._say({"stage": name, "done": done, "total": total})
 
-    def count(self, chars: int, added: int, kept: int, removed: int) -> None:
-        self.chars, self.added, self.kept, self.removed = chars, added, kept, removed
+    def count(self, edition: Edition, *, documents: int) -> None:
+        self.documents, self.chars = documents, edition.chars
+        self.added, self.kept = len(edition.added), len(edition.kept)
+
+    def sentence(self) -> str:
+        return (
+            f"{self.added} chunks added, {self.kept} kept, {self.removed} removed; "
+            f"{self.tokens_embedded} tokens embedded with {self.model}, "
+            f"{self.recalled} vectors recalled"
+        )
 
     def summary(self) -> dict[str, Any]:
         """The finished report as JSON values; what the source's row shows afterwards."""
@@ -54,6 +66,7 @@ class Report:
             "model": self.model,
             "stages_ms": self.stages_ms,
             "took_ms": ms_since(self._began_at),
+            "documents": self.documents,
             "chars": self.chars,
             "chunks_added": self.added,
             "chunks_kept": self.kept,
@@ -61,6 +74,7 @@ class Report:
             "embeddings_recalled": self.recalled,
             "tokens_embedded": self.tokens_embedded,
             "cost_usd": str(self.cost_usd),
+            **({"skipped": list(self.skipped)} if self.skipped else {}),
         }
 
     def _note_stage(self) -> None:

@@ -5,28 +5,36 @@ from pathlib import Path
 from db.sources import Source
 from pipelines.errors import Permanent
 from pipelines.gateways.fetch import FILE_BYTES_MAX, fetch_file
-from pipelines.knowledge.document import Document
+from pipelines.readers.fetched import has_changed, validators
+from pipelines.readers.reading import Reading, Seen, unchanged, whole
 from pipelines.readers.tools import ReadingTools
 
 UPLOADED = "files/"
 
 
-def read(source: Source, tools: ReadingTools) -> Document:
+def read(source: Source, tools: ReadingTools, seen: Seen) -> Reading:
     address = (source.file_url or "").strip()
     if not address:
         raise Permanent("this source names no file: its `file_url` is empty")
     if address.startswith(UPLOADED):
         body = read_uploaded(tools.files, address.removeprefix(UPLOADED))
-        return tools.parser.parse(
-            body, content_type=source.file_type, url=None, name=source.file_name or address
+        return whole(
+            tools.parser.parse(
+                body, content_type=source.file_type, url=None, name=source.file_name or address
+            )
         )
-    page = fetch_file(tools.client, address)
-    return tools.parser.parse(
+    page = fetch_file(
+        tools.client, address, etag=seen.get("etag"), last_modified=seen.get("last_modified")
+    )
+    if not has_changed(page, seen):
+        return unchanged(validators(page, seen))
+    document = tools.parser.parse(
         page.body,
         content_type=page.headers.get("Content-Type") or source.file_type,
         url=page.url,
         name=source.file_name,
     )
+    return whole(document, seen=validators(page, seen))
 
 
 def read_uploaded(folder: Path, name: str) -> bytes:
