@@ -68,8 +68,8 @@ def take_queues(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int,
     return {queue: (threads, job_ms) for queue, threads, job_ms in rows}
 
 
-def count_in_flight(conn: Connection) -> list[tuple[str, str, int]]:
-    """(queue, lane, jobs dispatched or running)."""
+def count_in_flight(conn: Connection) -> list[tuple[str, UUID, str, int]]:
+    """(queue, tenant, lane, jobs dispatched or running); a tenant of zeros stands for none."""
     return conn.execute(SQL.count_in_flight).fetchall()
 
 

@@ -13,8 +13,8 @@ FROM (SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads,
 WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(served.queue))
 
 -- name: count_in_flight
-SELECT queue, lane, count(*) FROM worker.jobs
-WHERE state IN ('dispatched', 'running') GROUP BY queue, lane
+SELECT queue, coalesce(tenant, '00000000-0000-0000-0000-000000000000'::uuid), lane, count(*)
+FROM worker.jobs WHERE state IN ('dispatched', 'running') GROUP BY queue, tenant, lane
 
 -- name: list_lanes
 -- Hops from one (priority, tenant, lane) with work to the next, whatever lies between.

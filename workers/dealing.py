@@ -11,11 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
+from types import MappingProxyType
+from typing import Self
 from uuid import UUID
 
 from db.lanes import Dispatched, Lane, Limit
 
 TENANTS_KEPT_MAX = 10_000
+# One thread in so many is not given to a tenant that has all the others.
+SPARE_SHARE = 5
 
 
 @dataclass
@@ -41,6 +45,56 @@ class Shares:
             self.served = {t: at for t, at in self.served.items() if at > self.now}
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """What a queue has dispatched or running; `tenant_max` is what one tenant may have of it."""
+
+    jobs: int
+    by_lane: Mapping[str, int]
+    by_tenant: Mapping[UUID, int]
+    tenant_max: int | None
+
+    @classmethod
+    def of(
+        cls, queue: str, counts: Sequence[tuple[str, UUID, str, int]], *, threads: int | None
+    ) -> Self:
+        """From rows of (queue, tenant, lane, jobs); with `threads` no tenant may fill them all."""
+        by_lane: Counter[str] = Counter()
+        by_tenant: Counter[UUID] = Counter()
+        for name, tenant, lane, number in counts:
+            if name == queue:
+                by_lane[lane] += number
+                by_tenant[tenant] += number
+        tenant_max = None if threads is None else tenant_cap(threads)
+        return cls(by_lane.total(), by_lane, by_tenant, tenant_max)
+
+    def tenants_left(self, found: Sequence[Lane]) -> dict[UUID, int]:
+        if self.tenant_max is None:
+            return {}
+        tenants = {lane.tenant for lane in found}
+        return {tenant: self.tenant_max - self.by_tenant.get(tenant, 0) for tenant in tenants}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What operators and kinds hold back."""
+
+    limits: Mapping[str, Limit]
+    weights: Mapping[UUID, float]
+    paused: frozenset[tuple[str, str]]
+
+    @property
+    def rated(self) -> dict[str, Limit]:
+        """The limits of kinds that have a rate."""
+        return {k: limit for k, limit in self.limits.items() if limit.rate_per_s is not None}
+
+    def lets(self, lane: Lane) -> bool:
+        return ("kind", lane.kind) not in self.paused and (
+            "tenant",
+            str(lane.tenant),
+        ) not in self.paused
+
+
 def deal(
     lanes: Iterable[Lane],
     *,
@@ -48,13 +102,16 @@ def deal(
     left: Mapping[str, float],
     shares: Shares,
     weights: Mapping[UUID, float],
+    tenants_left: Mapping[UUID, int] = MappingProxyType({}),
 ) -> list[Lane]:
     """Whom the next `room` jobs come from, in order, as if no lane ever ran out of jobs.
 
-    `left` is what the caps and rates of a lane still allow, by name; no entry: no limit.
+    `left` is what the caps and rates of a lane still allow, by name, and `tenants_left` what a
+    tenant may still have in flight; no entry: no limit.
     """
     picks: list[Lane] = []
     left = dict(left)
+    tenants_left = dict(tenants_left)
     begun: dict[UUID, float] = {}
     by_priority = sorted(lanes, key=lambda lane: lane.priority)
     for _, group in groupby(by_priority, key=lambda lane: lane.priority):
@@ -65,10 +122,14 @@ def deal(
         heapify(heap)
         while heap and len(picks) < room:
             at, tenant = heappop(heap)
+            if tenants_left.get(tenant, 1) < 1:
+                continue
             lane = next_open(queues[tenant], left)
             if lane is None:
                 continue
             picks.append(lane)
+            if tenant in tenants_left:
+                tenants_left[tenant] -= 1
             begun[tenant] = at + 1 / weights.get(tenant, 1.0)
             heappush(heap, (begun[tenant], tenant))
     return picks
@@ -121,6 +182,15 @@ def allowances(
     return left
 
 
+def tenant_cap(threads: int) -> int | None:
+    """How many jobs of one tenant a queue of long jobs holds in flight; None: any number.
+
+    The rest of its threads stay free for whoever comes next, however long the flood.
+    """
+    spare = threads // SPARE_SHARE
+    return threads - spare if spare else None
+
+
 def held_s(
     lanes: Sequence[Lane],
     left: Mapping[str, float],
@@ -135,3 +205,13 @@ def held_s(
         if limit is not None and limit.rate_per_s is not None and 0 <= left[lane.lane] < 1:
             waits_s.append((1 - left[lane.lane]) / limit.rate_per_s)
     return min(waits_s, default=None)
+
+
+def spend(
+    left: dict[str, float], tenants_left: dict[UUID, int], given: Sequence[Dispatched]
+) -> None:
+    for job in given:
+        if job.lane.tenant in tenants_left:
+            tenants_left[job.lane.tenant] -= 1
+        if job.lane.lane in left:
+            left[job.lane.lane] -= 1

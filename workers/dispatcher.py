@@ -22,8 +22,8 @@ from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
 from workers import dealing, metrics
 from workers.broker import AHEAD_MS, window_jobs
-from workers.dealing import Shares
-from workers.jobs import QUEUES
+from workers.dealing import InFlight, Rules, Shares
+from workers.jobs import LONG_QUEUES, QUEUES
 from workers.runway import EpochLost, Runway, RunwayDown
 
 RUNWAY_JOBS_MAX = 1000
@@ -61,26 +61,6 @@ class Hand:
 
     shares: Shares = field(default_factory=Shares)
     after: Lane | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What operators and kinds hold back."""
-
-    limits: Mapping[str, Limit]
-    weights: Mapping[UUID, float]
-    paused: frozenset[tuple[str, str]]
-
-    @property
-    def rated(self) -> dict[str, Limit]:
-        """The limits of kinds that have a rate."""
-        return {k: limit for k, limit in self.limits.items() if limit.rate_per_s is not None}
-
-    def lets(self, lane: Lane) -> bool:
-        return ("kind", lane.kind) not in self.paused and (
-            "tenant",
-            str(lane.tenant),
-        ) not in self.paused
 
 
 class Dispatcher:
@@ -166,12 +146,14 @@ class Dispatcher:
         for queue, (threads, job_ms) in capacity.items():
             if ("queue", queue) in rules.paused:
                 continue
-            by_lane = {lane: number for q, lane, number in in_flight if q == queue}
-            room = runway_jobs(threads, job_ms) - sum(by_lane.values())
+            flying = InFlight.of(
+                queue, in_flight, threads=threads if queue in LONG_QUEUES else None
+            )
+            room = runway_jobs(threads, job_ms) - flying.jobs
             if room <= 0:
                 waits_s.append(BUSY_SLEEP_S_MAX)
                 continue
-            dispatched, held_s = self._deal(queue, min(room, ROWS_MAX), by_lane, rules, epoch)
+            dispatched, held_s = self._deal(queue, min(room, ROWS_MAX), flying, rules, epoch)
             waits_s += [] if held_s is None else [held_s]
             if dispatched:
                 dealt[queue] = dispatched
@@ -188,7 +170,7 @@ class Dispatcher:
         return Rules(self._limits, self._weights, paused)
 
     def _deal(
-        self, queue: str, room: int, in_flight: Mapping[str, int], rules: Rules, epoch: UUID
+        self, queue: str, room: int, flying: InFlight, rules: Rules, epoch: UUID
     ) -> tuple[list[Dispatched], float | None]:
         """The jobs dispatched, in order; and when a limit lets go that holds others back."""
         hand = self._hands[queue]
@@ -196,7 +178,8 @@ class Dispatcher:
         if not found:
             return [], None
         tokens = self._fill_buckets(found, rules.rated)
-        left = dealing.allowances(found, rules.limits, in_flight=in_flight, tokens=tokens)
+        left = dealing.allowances(found, rules.limits, in_flight=flying.by_lane, tokens=tokens)
+        tenants_left = flying.tenants_left(found)
         dispatched: list[Dispatched] = []
         for _ in range(DEALS_MAX):
             picks = dealing.deal(
@@ -205,19 +188,22 @@ class Dispatcher:
                 left=left,
                 shares=hand.shares,
                 weights=rules.weights,
+                tenants_left=tenants_left,
             )
             if not picks:
                 break
             given = lanes.dispatch_jobs(self._conn, queue=queue, quotas=Counter(picks), epoch=epoch)
             dispatched += dealing.order(picks, given)
             hand.shares.charge(Counter(job.lane.tenant for job in given), rules.weights)
-            spend(left, given)
+            dealing.spend(left, tenants_left, given)
             done = dealing.exhausted(picks, given)
             if not done:
                 break
             found = [lane for lane in found if lane not in done]
         hand.shares.advance(lane.tenant for lane in found if left.get(lane.lane, 1) >= 1)
         self._store_buckets(dispatched, rules.rated, tokens)
+        if any(number < 1 for number in tenants_left.values()):
+            return dispatched, BUSY_SLEEP_S_MAX
         return dispatched, dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX)
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
@@ -346,12 +332,6 @@ class Dispatcher:
 
 def is_due(last_at: float | None, every_s: float) -> bool:
     return last_at is None or time.monotonic() - last_at >= every_s
-
-
-def spend(left: dict[str, float], given: Sequence[Dispatched]) -> None:
-    for job in given:
-        if job.lane.lane in left:
-            left[job.lane.lane] -= 1
 
 
 def runway_jobs(threads: int, job_ms: float | None) -> int:

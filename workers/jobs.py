@@ -101,8 +101,10 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.
-QUEUES = {"knowledge": 4, "default": 8}
+QUEUES = {"knowledge": 5, "default": 8}
 # fmt: on
+# Jobs of these take seconds: no tenant gets all the threads at once.
+LONG_QUEUES = frozenset({"knowledge"})
 BY_PAYLOAD = {kind.payload: kind for kind in KINDS.values()}
 
 

@@ -246,7 +246,7 @@ def test_two_dispatchers_share_the_work_and_send_each_job_once(
 
     def work() -> bool:
         nonlocal in_flight_most
-        in_flight = sum(number for _, _, number in lanes.count_in_flight(conn))
+        in_flight = sum(number for _, _, _, number in lanes.count_in_flight(conn))
         in_flight_most = max(in_flight_most, in_flight)
         ran.extend(run_taken(conn, runway, worker_id))
         return len(ran) >= len(ids)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from db.jobs import Ticket
 from db.lanes import Dispatched, Lane, Limit
-from workers.dealing import Shares, allowances, deal, exhausted, held_s, order
+from workers.dealing import Shares, allowances, deal, exhausted, held_s, order, tenant_cap
 
 A, B, C = (UUID(int=n) for n in (1, 2, 3))
 
@@ -70,6 +70,19 @@ def test_a_capped_lane_leaves_its_turns_to_the_tenants_other_lanes() -> None:
     picks = deal([dead, live], room=5, left={"probe:dead": 1}, shares=Shares(), weights={})
 
     assert Counter(pick.lane for pick in picks) == {"probe:dead": 1, "probe:live": 4}
+
+
+def test_a_tenant_that_has_all_it_may_have_leaves_the_room_to_others() -> None:
+    picks = deal(
+        [lane(A), lane(B)], room=9, left={}, shares=Shares(), weights={}, tenants_left={A: 1, B: 3}
+    )
+
+    assert tenants(picks) == "ABBB"
+
+
+@pytest.mark.parametrize(("threads", "cap"), [(1, None), (4, None), (5, 4), (9, 8), (20, 16)])
+def test_one_thread_in_five_is_kept_for_whoever_comes_next(threads: int, cap: int | None) -> None:
+    assert tenant_cap(threads) == cap
 
 
 def test_a_cap_of_a_kind_holds_over_all_tenants_together() -> None:
