@@ -1,4 +1,4 @@
-"""The splitter beside raw tiktoken, semchunk and langchain: speed, fill, limits, edits.
+"""The splitter beside raw tiktoken and four peers: speed, fill, limits, edits.
 
 The text is drawn by a first-order word model of Python's own documentation, which every
 installation carries; Chinese from a handful of common characters. Tools alternate.
@@ -17,7 +17,9 @@ from pydoc_data.topics import topics
 from random import Random
 
 import tiktoken
+from chonkie import RecursiveChunker
 from langchain_text_splitters import RecursiveCharacterTextSplitter
+from llama_index.core.node_parser import SentenceSplitter
 from semchunk.semchunk import chunkerify
 
 from pipelines.knowledge.document import Block, BlockKind, Document
@@ -54,7 +56,10 @@ def main() -> None:
 
 
 def print_versions() -> None:
-    packages = ("tiktoken", "semchunk", "langchain-text-splitters", "numpy")
+    packages = (
+        *("tiktoken", "semchunk", "langchain-text-splitters", "chonkie", "llama-index-core"),
+        "numpy",
+    )
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     print(f"Python {python_version()}, {versions}")
     print(
@@ -86,6 +91,19 @@ def split_by_langchain(document: Document) -> list[str]:
     return pieces
 
 
+def split_by_chonkie(document: Document) -> list[str]:
+    chunker = RecursiveChunker(tokenizer=ENCODING, chunk_size=TOKENS_MAX)
+    return [str(chunk.text) for chunk in chunker.chunk(document.text)]
+
+
+def split_by_llama_index(document: Document) -> list[str]:
+    splitter = SentenceSplitter(
+        chunk_size=TOKENS_MAX, chunk_overlap=0, tokenizer=ENCODING.encode_ordinary
+    )
+    pieces: list[str] = splitter.split_text(document.text)
+    return pieces
+
+
 def encode_only(document: Document) -> list[str]:
     ENCODING.encode_ordinary(document.text)
     return []
@@ -95,6 +113,8 @@ PEERS: dict[str, Tool] = {
     "raw encode_ordinary": encode_only,
     "semchunk": split_by_semchunk,
     "langchain from_tiktoken_encoder": split_by_langchain,
+    "chonkie RecursiveChunker": split_by_chonkie,
+    "llama-index SentenceSplitter": split_by_llama_index,
 }
 TOOLS: dict[str, Tool] = {"ours": split_ours, **PEERS}
 
