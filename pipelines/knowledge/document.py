@@ -28,7 +28,9 @@ class Block:
 class Document:
     """`text` holds no NUL and no lone surrogate; tables are Markdown pipe rows, code is verbatim.
 
-    `mime` is what the bytes were read as, `title` None where the input names none.
+    `mime` is what the bytes were read as, `title` None where the input names none. The rest a
+    page says of itself: `published_at` an ISO 8601 date or time as written there, `robots` what
+    it asks of a crawler ("noindex", "nofollow"), `links` where it leads (absolute, no fragments).
     """
 
     text: str
@@ -36,6 +38,10 @@ class Document:
     title: str | None = None
     language: str | None = None
     mime: str = "text/plain"
+    published_at: str | None = None
+    canonical: str | None = None
+    robots: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

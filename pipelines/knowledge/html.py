@@ -1,33 +1,29 @@
 """HTML -> a document of the page's content."""
 
-from dataclasses import replace
-
 from pipelines.errors import Permanent
 from pipelines.knowledge.blocks import DocumentWriter
 from pipelines.knowledge.charset import decode_html
 from pipelines.knowledge.document import Document
-from pipelines.knowledge.html_facts import find_declared_language, find_title
 from pipelines.knowledge.html_main import Content, choose_content
 from pipelines.knowledge.html_noise import find_opened_ids
+from pipelines.knowledge.html_page import add_facts, read_facts
 from pipelines.knowledge.html_pieces import Piece
 from pipelines.knowledge.html_tree import parse_html
 from pipelines.knowledge.html_walk import Walk
 from pipelines.knowledge.html_write import write_pieces
-from pipelines.knowledge.language import choose_language
 from pipelines.knowledge.raw import Raw
 
 
 def read(raw: Raw) -> Document:
     """Read a page; raises Permanent when it is too large or holds no readable text."""
     root = parse_html(decode_html(raw.body, raw.charset))
-    title, declared = find_title(root), find_declared_language(root)
+    facts = read_facts(root, url=raw.url)
     walk = Walk(find_opened_ids(root)).over(root.find("body"))
-    content = choose_content(root, walk.pieces, walk.areas)
+    content = choose_content(root, walk, facts)
     document = _write(walk.pieces, content)
     if not document.blocks:
         raise Permanent("the page has no readable text (it may be built by scripts in the browser)")
-    language = choose_language(document.text, declared=declared)
-    return replace(document, title=title, language=language)
+    return add_facts(document, facts)
 
 
 def _write(pieces: list[Piece], content: Content) -> Document:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from lxml.html import HtmlElement
 
 from pipelines.knowledge.html_article import correct_article
-from pipelines.knowledge.html_facts import is_article, is_called_article
 from pipelines.knowledge.html_judge import judge_article
 from pipelines.knowledge.html_noise import Chrome, is_call_to_action, text_of
+from pipelines.knowledge.html_page import Facts
 from pipelines.knowledge.html_pieces import Area, Piece
+from pipelines.knowledge.html_walk import Walk
 
 # An area with more unlinked text than this is content, whatever its class says.
 WORDED_CHARS_MAX = 600
@@ -35,18 +36,18 @@ class Content:
     is_article: bool
 
 
-def choose_content(root: HtmlElement, pieces: list[Piece], areas: list[Area]) -> Content:
+def choose_content(root: HtmlElement, walk: Walk, facts: Facts) -> Content:
     """Choose the article, or on any other page all that is not furniture.
 
     Writes marks into the tree: its text is not to be read afterwards.
     """
+    pieces, areas = walk.pieces, walk.areas
     wide = choose_widely(pieces, areas)
-    is_declared, is_called = is_article(root), is_called_article(root)
     judged = judge_article(root, pieces)
     article = correct_article(pieces, areas, judged) if judged else set()
     is_long = _is_prose(pieces, article)
-    if (is_declared and _count_chars(pieces, article) >= ARTICLE_CHARS_MIN) or (
-        is_called and is_long
+    if (facts.is_article and _count_chars(pieces, article) >= ARTICLE_CHARS_MIN) or (
+        facts.is_called_article and is_long
     ):
         return Content(frozenset(_drop_title(pieces, article)), is_article=True)
     if is_long and _leaves_little(pieces, article, wide):
