@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from pipelines.errors import Permanent
-from pipelines.knowledge import sniff
+from pipelines.knowledge import sniff, sniff_archive
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.raw import Raw
 
@@ -32,6 +32,8 @@ FORMATS = {
     sniff.MARKDOWN: Format("Markdown files", "markdown", 50_000_000),
     sniff.PLAIN: Format("texts", "plain", 50_000_000),
     sniff.PDF: Format("PDFs", "pdf", 50_000_000),
+    sniff_archive.DOCX: Format("Word files", "docx", 50_000_000),
+    sniff_archive.XLSX: Format("Excel files", "xlsx", 50_000_000),
 }
 
 

@@ -7,6 +7,12 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import Permanent
 from pipelines.knowledge.charset import find_utf16, has_mark
+from pipelines.knowledge.sniff_archive import (
+    OLD_SIGNATURE,
+    ZIP_SIGNATURES,
+    sniff_old_office,
+    sniff_zip,
+)
 
 HTML, MARKDOWN, PLAIN, PDF = "text/html", "text/markdown", "text/plain", "application/pdf"
 
@@ -26,8 +32,6 @@ _SIGNATURES = (
     (b"BM", "an image (BMP)"),
     (b"II*\0", "an image (TIFF)"),
     (b"MM\0*", "an image (TIFF)"),
-    (b"PK\x03\x04", "a ZIP archive or an Office file"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
     (b"\xd0\xcf\x11\xe0", "an old Office file (doc, xls, ppt)"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
@@ -81,6 +85,10 @@ def sniff(
     if b"%PDF-" in body[:PDF_REACH]:
         return PDF
     label = name or "the file"
+    if body.startswith(ZIP_SIGNATURES):
+        return sniff_zip(body, label=label)
+    if body.startswith(OLD_SIGNATURE):
+        return sniff_old_office(body, label=label)
     binary = find_binary(body)
     if binary:
         raise Permanent(f"{label} is not text: it looks like {binary}, which cannot be read")
