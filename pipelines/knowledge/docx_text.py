@@ -7,7 +7,12 @@ from lxml import etree
 
 from pipelines.knowledge.docx_styles import PLAIN, Style
 from pipelines.knowledge.office_package import read_flag
-from pipelines.knowledge.office_xml import find_child, get_attribute, local_name
+from pipelines.knowledge.office_xml import (
+    choose_version,
+    find_child,
+    get_attribute,
+    local_name,
+)
 
 # Deleted, moved away, instructions of fields, properties, readings of Asian characters.
 _SKIPPED = frozenset(
@@ -98,11 +103,6 @@ class TextReader:
     def rewind(self, notes: int) -> None:
         """Forget the notes behind this number: their paragraphs are read once more."""
         self._notes = notes
-
-
-def choose_version(alternatives: etree._Element) -> etree._Element:
-    """One of several versions of the same content, the newest first."""
-    return next(alternatives.iterchildren("{*}Choice", "{*}Fallback"), alternatives)
 
 
 def iterate_content(elements: Iterable[etree._Element]) -> Iterable[etree._Element]:

@@ -32,8 +32,13 @@ FORMATS = {
     sniff.MARKDOWN: Format("Markdown files", "markdown", 50_000_000),
     sniff.PLAIN: Format("texts", "plain", 50_000_000),
     sniff.PDF: Format("PDFs", "pdf", 50_000_000),
+    sniff.CSV: Format("tables in text", "csv_rows", 50_000_000),
+    sniff.JSON: Format("JSON files", "json_tree", 25_000_000),
     sniff_archive.DOCX: Format("Word files", "docx", 50_000_000),
     sniff_archive.XLSX: Format("Excel files", "xlsx", 50_000_000),
+    sniff_archive.XLS: Format("Excel files", "xls", 50_000_000),
+    sniff_archive.PPTX: Format("PowerPoint files", "pptx", 50_000_000),
+    sniff_archive.EPUB: Format("EPUBs", "epub", 50_000_000),
 }
 
 

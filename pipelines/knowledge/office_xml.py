@@ -93,6 +93,11 @@ def find_child(element: etree._Element, *names: str) -> etree._Element | None:
     return element
 
 
+def choose_version(alternatives: etree._Element) -> etree._Element:
+    """One of several versions of the same content, the newest first."""
+    return next(alternatives.iterchildren("{*}Choice", "{*}Fallback"), alternatives)
+
+
 def _feed(parser: etree.XMLPullParser, chunk: bytes, label: str) -> None:
     try:
         parser.feed(chunk)

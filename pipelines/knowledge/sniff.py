@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import Permanent
 from pipelines.knowledge.charset import find_utf16, has_mark
+from pipelines.knowledge.csv_dialect import looks_like_table
 from pipelines.knowledge.sniff_archive import (
     OLD_SIGNATURE,
     ZIP_SIGNATURES,
@@ -15,6 +16,7 @@ from pipelines.knowledge.sniff_archive import (
 )
 
 HTML, MARKDOWN, PLAIN, PDF = "text/html", "text/markdown", "text/plain", "application/pdf"
+CSV, JSON = "text/csv", "application/json"
 
 PDF_REACH = 1024
 HEAD_BYTES = 4096
@@ -71,6 +73,16 @@ _MARKDOWN_SIGNS = (
 )
 SIGNS_MIN = 2
 _XML_START = re.compile(rb"\s*<\?xml\s")
+_JSON_START = re.compile(
+    rb"\s*(?:\{\s*(?:\"(?:[^\"\\]|\\.){0,500}\"\s*:|\}\s*$)"
+    rb"|\[\s*(?:\{\s*[\"}]|\[|\"(?:[^\"\\]|\\.){0,2000}\"\s*[,\]]|-?\d[\d.eE+-]*\s*,|\]\s*$))"
+)
+_JSON_END = re.compile(rb"[}\]]\s*\Z")
+TAIL_BYTES = 64
+_JSON_TYPES = ("application/json", "application/x-ndjson", "application/jsonl", "text/json")
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson", ".geojson", ".jsonld")
+_TABLE_TYPES = ("text/csv", "text/tab-separated-values", "application/csv")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _MARKDOWN_TYPES = ("text/markdown", "text/x-markdown")
 _HTML_SUFFIXES = (".html", ".htm", ".xhtml")
@@ -82,31 +94,40 @@ def sniff(
     body: bytes, *, content_type: str | None = None, url: str | None = None, name: str | None = None
 ) -> str:
     """The media type to read the bytes as; raises Permanent when they are no readable format."""
-    if b"%PDF-" in body[:PDF_REACH]:
-        return PDF
     label = name or "the file"
     if body.startswith(ZIP_SIGNATURES):
         return sniff_zip(body, label=label)
     if body.startswith(OLD_SIGNATURE):
         return sniff_old_office(body, label=label)
+    if b"%PDF-" in body[:PDF_REACH]:
+        return PDF
     binary = find_binary(body)
     if binary:
         raise Permanent(f"{label} is not text: it looks like {binary}, which cannot be read")
     declared = (content_type or "").partition(";")[0].strip().lower()
-    return _tell_text_apart(body[:HEAD_BYTES], declared, _find_suffix(name, url))
+    return _tell_text_apart(body, declared, _find_suffix(name, url))
 
 
-def _tell_text_apart(head: bytes, declared: str, suffix: str) -> str:
+def _tell_text_apart(body: bytes, declared: str, suffix: str) -> str:
     """A page says so in its first tag; between Markdown and plain text the label decides."""
+    head, tail = body[:HEAD_BYTES], body[-TAIL_BYTES:].replace(b"\0", b"")
     wide = find_utf16(head)
     head = head.replace(b"\0", b"") if wide or has_mark(head) else head
     head = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
     if _HTML_START.match(head):
         return HTML
+    is_called_json = declared in _JSON_TYPES or declared.endswith("+json")
+    if _JSON_START.match(head) and (
+        is_called_json or suffix in _JSON_SUFFIXES or _JSON_END.search(tail)
+    ):
+        return JSON
     if suffix in _MARKDOWN_SUFFIXES or declared in _MARKDOWN_TYPES:
         return MARKDOWN
     if declared in _HTML_TYPES or suffix in _HTML_SUFFIXES:
         return HTML if _HTML_TAG.search(head) else PLAIN
+    is_called_table = declared in _TABLE_TYPES or suffix in _TABLE_SUFFIXES
+    if _holds_table(head, is_whole=len(body) <= HEAD_BYTES, is_labelled=is_called_table):
+        return CSV
     is_labelled = declared not in ("", "application/octet-stream") or suffix == ".txt"
     if not is_labelled and sum(1 for sign in _MARKDOWN_SIGNS if sign.search(head)) >= SIGNS_MIN:
         return MARKDOWN
@@ -116,6 +137,14 @@ def _tell_text_apart(head: bytes, declared: str, suffix: str) -> str:
     ):
         return HTML
     return PLAIN
+
+
+def _holds_table(head: bytes, *, is_whole: bool, is_labelled: bool) -> bool:
+    """Judge whole lines; a letter of another charset is as good as any."""
+    text = head.decode("latin-1")
+    if not is_whole:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    return looks_like_table(text, is_labelled=is_labelled)
 
 
 def _find_suffix(*names: str | None) -> str:

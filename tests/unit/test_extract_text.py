@@ -5,7 +5,7 @@ import pytest
 from pipelines.errors import Permanent
 from pipelines.knowledge import plain
 from pipelines.knowledge.extract import FORMATS, extract
-from pipelines.knowledge.sniff import HTML, MARKDOWN, PDF, PLAIN, sniff
+from pipelines.knowledge.sniff import HTML, JSON, MARKDOWN, PDF, PLAIN, sniff
 
 
 def test_text_is_kept_exactly() -> None:
@@ -93,7 +93,7 @@ def test_a_text_may_begin_like_the_name_of_a_format(word: str) -> None:
         (b"# Title\n\n**bold** text", None, None, MARKDOWN),
         (b"# Title\n\n**bold** text", "text/plain", "notes.txt", PLAIN),
         (b"# one sign is not enough", None, None, PLAIN),
-        (b'{"a": 1}', "application/json", None, PLAIN),
+        (b'{"a": 1}', "text/plain", "notes.txt", JSON),
     ],
 )
 def test_the_bytes_say_what_a_file_is_and_labels_tell_texts_apart(
