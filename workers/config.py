@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from db.auth import AuthSettings
 from pipelines.gateways.addresses import Egress
+from pipelines.sealing import parse_keys
 
 LOCAL = "local"
 JWT_SECRET_CHARS_MIN = 32
@@ -32,6 +33,8 @@ class Config:
     egress_allow: str
     supabase_url: str | None
     supabase_anon_key: str | None
+    supabase_service_role_key: str | None = field(repr=False)
+    credentials_key: str = field(repr=False)
     jwt_secret: str | None
     log_format: str | None
     dashboard_host: str
@@ -66,6 +69,8 @@ def read(env: Mapping[str, str]) -> Config:
         egress_allow=egress_allow(env),
         supabase_url=url(env, either(env, "SUPABASE_URL"), ("https", "http")),
         supabase_anon_key=env.get(either(env, "SUPABASE_ANON_KEY")),
+        supabase_service_role_key=env.get(either(env, "SUPABASE_SERVICE_ROLE_KEY")),
+        credentials_key=credentials_key(env),
         jwt_secret=jwt_secret(env),
         log_format=log_format(env),
         dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
@@ -94,6 +99,16 @@ def jwt_secret(env: Mapping[str, str]) -> str | None:
             "example from: openssl rand -hex 32"
         )
     return secret
+
+
+def credentials_key(env: Mapping[str, str]) -> str:
+    """The keys as they stand there; "" where there are none."""
+    value = env.get("CREDENTIALS_KEY", "")
+    try:
+        parse_keys(value)
+    except ValueError as error:
+        raise ConfigError(f"CREDENTIALS_KEY: {error}") from error
+    return value
 
 
 def log_format(env: Mapping[str, str]) -> str | None:

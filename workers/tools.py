@@ -10,6 +10,7 @@ from db.jobs import Claimed
 from db.pool import Pool
 from db.waits import Waited
 from pipelines.errors import Permanent
+from pipelines.sealing import Keyring, parse_keys
 from workers import uploads
 from workers.config import Config
 from workers.jobs import KINDS
@@ -19,8 +20,10 @@ from workers.providers import WatchedEmbedder, model_label
 if TYPE_CHECKING:
     from pipelines.gateways.embedder import Embedder
     from pipelines.gateways.http import Client
+    from pipelines.gateways.storage import Storage
     from pipelines.knowledge.sandbox import Parser
     from pipelines.readers.tools import ReadingTools
+    from pipelines.vault import Vault
 
 
 class Toolbox:
@@ -49,6 +52,19 @@ class Toolbox:
         from pipelines.knowledge.sandbox import Parser
 
         return Parser()
+
+    @cached_property
+    def vault(self) -> "Vault":
+        from pipelines.vault import Vault
+
+        return Vault(Keyring(parse_keys(self.config.credentials_key)))
+
+    @cached_property
+    def storage(self) -> "Storage | None":
+        from pipelines.gateways.storage import Storage
+
+        url, key = self.config.supabase_url, self.config.supabase_service_role_key
+        return None if url is None else Storage(url, key)
 
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
@@ -85,6 +101,8 @@ class Tools:
             client=self.box.client,
             parser=self.box.parser,
             files=self.box.config.home / uploads.FOLDER,
+            vault=self.box.vault,
+            storage=self.box.storage,
         )
 
     def embedder_for(self, model: str | None) -> "Embedder":

@@ -1,10 +1,11 @@
-"""Sources of type `file`: a file on the web, or one that was uploaded to AVIVRO_HOME/files."""
+"""Sources of type `file`: on the web, in Supabase Storage, or uploaded to AVIVRO_HOME/files."""
 
 from pathlib import Path
 
 from db.sources import Source
 from pipelines.errors import Permanent
 from pipelines.gateways.fetch import FILE_BYTES_MAX, fetch_file
+from pipelines.readers import storage_object
 from pipelines.readers.fetched import has_changed, validators
 from pipelines.readers.reading import Reading, Seen, unchanged, whole
 from pipelines.readers.tools import ReadingTools
@@ -23,6 +24,8 @@ def read(source: Source, tools: ReadingTools, seen: Seen) -> Reading:
                 body, content_type=source.file_type, url=None, name=source.file_name or address
             )
         )
+    if (stored := storage_object.find(source, tools, address)) is not None:
+        return storage_object.read(source, tools, stored, seen)
     page = fetch_file(
         tools.client, address, etag=seen.get("etag"), last_modified=seen.get("last_modified")
     )

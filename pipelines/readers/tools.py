@@ -1,12 +1,14 @@
 """What readers work with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.fence import Fence
 from pipelines.gateways.http import Client
+from pipelines.gateways.storage import Storage
 from pipelines.knowledge.sandbox import Parser
+from pipelines.vault import Vault
 
 
 def tell_nobody(done: int, total: int) -> None:
@@ -15,7 +17,7 @@ def tell_nobody(done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReadingTools:
-    """`files` is the folder of uploaded files, AVIVRO_HOME/files.
+    """`files` is the folder of uploaded files, AVIVRO_HOME/files; `storage` Supabase's, if known.
 
     `db` is the job's; no transaction may be open while a reader waits for the network. `step` shows
     how many of how many documents have been read.
@@ -26,3 +28,5 @@ class ReadingTools:
     parser: Parser
     files: Path
     step: Callable[[int, int], None] = tell_nobody
+    vault: Vault = field(default_factory=Vault)
+    storage: Storage | None = None

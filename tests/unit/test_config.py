@@ -42,6 +42,7 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("SUPABASE_URL", "your-project"),
         ("VITE_SUPABASE_URL", "your-project"),
         ("JWT_SECRET", "short"),
+        ("CREDENTIALS_KEY", "short"),
         ("LOG_FORMAT", "xml"),
         ("DASHBOARD_PORT", "http"),
         ("DASHBOARD_PORT", "65536"),

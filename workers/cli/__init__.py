@@ -13,6 +13,7 @@ from db.migrate import MigrationError
 from workers import log
 from workers.cli import (
     console,
+    credentials,
     dashboard,
     demo,
     jobs,
@@ -52,6 +53,7 @@ types.register(app)
 app.command("top")(top.top)
 app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue jobs.")
 app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
+app.add_typer(credentials.app, name="credentials", help="Seal what customers sign in with.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 

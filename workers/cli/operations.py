@@ -11,7 +11,7 @@ from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
 from workers import config, runway, stack
-from workers.cli import console
+from workers.cli import console, credentials
 from workers.cli.services import services
 from workers.config import Config
 from workers.jobs import KINDS, args_schema
@@ -80,11 +80,11 @@ def doctor(as_json: console.JsonOption = False) -> None:
     found = config.load()
     checks = [*check_embedded(found), *check_settings(found)]
     if found.database_url is not None:
-        checks += check_postgres(found.database_url)
+        checks += check_postgres(found.database_url, found)
     else:
         with services(redis=False) as served:
             assert served.database_url is not None
-            checks += check_postgres(served.database_url)
+            checks += check_postgres(served.database_url, found)
     if found.redis_url is not None:
         checks += check_redis(found.redis_url)
     if as_json:
@@ -126,12 +126,12 @@ def check_settings(found: Config) -> list[Check]:
     ]
 
 
-def check_postgres(url: str) -> list[Check]:
+def check_postgres(url: str, found: Config) -> list[Check]:
     try:
         with connect(url, name="avivro doctor") as conn:
             return [
                 ("Postgres", True, f"{conn.info.host}:{conn.info.port}, version {version(conn)}"),
-                *check_schema(conn, url),
+                *check_schema(conn, url, found),
             ]
     except psycopg.OperationalError as error:
         return [("Postgres", False, f"{str(error).strip()}: check DATABASE_URL")]
@@ -142,11 +142,16 @@ def version(conn: Connection) -> str:
     return f"{number // 10000}.{number % 10000}"
 
 
-def check_schema(conn: Connection, url: str) -> list[Check]:
+def check_schema(conn: Connection, url: str, found: Config) -> list[Check]:
     missing = [migration.name for migration, applied in status(url) if not applied]
     if missing:
         return [("schema", False, f"{len(missing)} migrations missing: run `avivro migrate`")]
-    return [("schema", True, "all migrations applied"), check_kinds(conn), check_workers(conn)]
+    return [
+        ("schema", True, "all migrations applied"),
+        check_kinds(conn),
+        check_workers(conn),
+        credentials.check(conn, found.credentials_key),
+    ]
 
 
 def check_kinds(conn: Connection) -> Check:
