@@ -26,14 +26,17 @@ SET work_mem = '32MB'
 AS $$
 #variable_conflict use_column
 DECLARE
+    k1 constant float8 := 1.2;
+    b constant float8 := 0.75;
     model text := (SELECT a.embedding_model FROM public.agents AS a
                    WHERE a.id = rank_chunks.agent_id);
     asked_words text[] := (private.words_of(left(query_text, 10000)))[1:500];
     languages text[];
     total bigint;
-    average double precision;
+    average float8;
     asked_keys bigint[];
     asked_terms int[];
+    has_twins boolean;
 BEGIN
     IF NOT private.sees_agent(rank_chunks.agent_id) THEN
         RETURN;
@@ -52,41 +55,53 @@ BEGIN
           FROM unnest(languages) AS language
           CROSS JOIN LATERAL private.stems_of(asked_words, language) AS s
           GROUP BY s.stem) AS f;
+    has_twins := cardinality(asked_keys)
+        > (SELECT count(DISTINCT term) FROM unnest(asked_terms) AS term);
     RETURN QUERY
-    WITH asked AS (
-        SELECT * FROM unnest(asked_keys, asked_terms) AS each (key, term)
-    ), hits AS MATERIALIZED (
-        SELECT t.chunk_id, t.length, a.term,
-               max(t.counts[width_bucket(a.key, t.keys)]) AS occurs,
+    WITH found AS MATERIALIZED (
+        -- The fence keeps the wide rows on the outer side: they are read once and never sorted.
+        SELECT t.chunk_id, met.term, met.occurs,
+               k1 * (1 - b + b * t.length / average) AS half,
                source_ids IS NULL OR t.source_id = ANY (source_ids) AS is_wanted
-        FROM worker.chunk_terms AS t CROSS JOIN asked AS a
+        FROM worker.chunk_terms AS t
+        CROSS JOIN LATERAL (
+            SELECT a.term, t.counts[width_bucket(a.key, t.keys)]::float8 AS occurs
+            FROM unnest(asked_keys, asked_terms) AS a (key, term)
+            WHERE t.keys[width_bucket(a.key, t.keys)] = a.key
+            OFFSET 0
+        ) AS met
         WHERE t.keys && asked_keys
           AND t.agent_id = rank_chunks.agent_id
           AND (t.embedding_model IS NULL OR t.embedding_model = model)
-          AND t.keys[width_bucket(a.key, t.keys)] = a.key
-        GROUP BY t.chunk_id, a.term
-    ), weights AS (
-        SELECT h.term, ln(1 + (total - count(*) + 0.5) / (count(*) + 0.5)) AS idf
+    ), hits AS (
+        -- Two forms of one word in a chunk are one hit; most questions have no such word.
+        SELECT f.chunk_id, f.term, f.occurs, f.half, f.is_wanted FROM found AS f WHERE NOT has_twins
+        UNION ALL
+        SELECT f.chunk_id, f.term, max(f.occurs), min(f.half), bool_and(f.is_wanted)
+        FROM found AS f WHERE has_twins GROUP BY f.chunk_id, f.term
+    ), weights AS MATERIALIZED (
+        SELECT h.term, ln(1 + (total - count(*) + 0.5) / (count(*) + 0.5))::float8 AS idf
         FROM hits AS h GROUP BY h.term
-    ), scored AS (
-        SELECT h.chunk_id, sum(
-            w.idf * 2.2 * h.occurs / (h.occurs + 1.2 * (0.25 + 0.75 * h.length / average))) AS score
+    ), best AS MATERIALIZED (
+        SELECT h.chunk_id, sum(w.idf * (k1 + 1) * h.occurs / (h.occurs + h.half)) AS score
         FROM hits AS h JOIN weights AS w ON w.term = h.term
         WHERE h.is_wanted
         GROUP BY h.chunk_id
-    ), best AS (
-        SELECT s.chunk_id, s.score
-        FROM scored AS s
-        WHERE metadata_filter IS NULL OR EXISTS (
+        HAVING metadata_filter IS NULL OR EXISTS (
             SELECT FROM public.knowledge_chunks AS c
-            WHERE c.id = s.chunk_id AND c.metadata @> metadata_filter)
-        ORDER BY s.score DESC, s.chunk_id
+            WHERE c.id = h.chunk_id AND c.metadata @> metadata_filter)
+        ORDER BY score DESC, h.chunk_id
         LIMIT greatest(wanted, 0)
     )
-    SELECT b.chunk_id, b.score::float8,
-           (SELECT array_agg(asked_words[h.term] ORDER BY h.term) FROM hits AS h WHERE h.chunk_id = b.chunk_id)
-    FROM best AS b
-    ORDER BY b.score DESC, b.chunk_id;
+    SELECT best.chunk_id, best.score, (
+        SELECT array_agg(asked_words[m.term] ORDER BY m.term)
+        FROM worker.chunk_terms AS t
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT a.term FROM unnest(asked_keys, asked_terms) AS a (key, term)
+            WHERE t.keys[width_bucket(a.key, t.keys)] = a.key) AS m
+        WHERE t.chunk_id = best.chunk_id)
+    FROM best
+    ORDER BY best.score DESC, best.chunk_id;
 END $$;
 
 -- The nearest chunks. With a filter that leaves few of the agent's rows, all are compared: HNSW
