@@ -39,6 +39,7 @@ class Config:
     log_format: str | None
     dashboard_host: str
     dashboard_port: int
+    service_api_key: str | None = field(repr=False)
     otel_exporter_otlp_endpoint: str | None
 
     @property
@@ -75,6 +76,7 @@ def read(env: Mapping[str, str]) -> Config:
         log_format=log_format(env),
         dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
         dashboard_port=port(env, "DASHBOARD_PORT", default=8800),
+        service_api_key=env.get("SERVICE_API_KEY"),
         otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
     )
 

@@ -1,6 +1,6 @@
 """The routes of the dashboard process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,7 +16,7 @@ from workers.exposition import Reader, expose
 FRESH: Mapping[str, str] = {"Cache-Control": "no-store"}
 
 
-def create(reader: Reader, readiness: Readiness) -> Starlette:
+def create(reader: Reader, readiness: Readiness, api: Sequence[Route] = ()) -> Starlette:
     # Plain functions run in threads, as they may wait for Postgres; this one must need none.
     async def healthz(request: Request) -> Response:
         """The process is up, whatever else is not."""
@@ -44,5 +44,6 @@ def create(reader: Reader, readiness: Readiness) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            *api,
         ]
     )

@@ -8,14 +8,17 @@ from types import FrameType
 from uuid import uuid4
 
 import uvicorn
+from starlette.routing import Route
 
 from db.pool import connect, open_pool
+from workers.answering import Borrow
 from workers.config import Config, ConfigError
-from workers.dashboard import app
+from workers.dashboard import api, app, embeddings, search
 from workers.dashboard.readiness import ANSWER_S, Readiness
 from workers.exposition import Reader
 from workers.lease import Lease
 from workers.metrics import Flusher
+from workers.tools import embedder_for
 
 CONNECTIONS_MAX = 2
 BACKLOG = 128
@@ -41,10 +44,23 @@ def run(config: Config) -> None:
     with listen(config.dashboard_host, config.dashboard_port) as listening:
         lease.start()
         flusher.start()
-        serve(app.create(Reader(borrow), Readiness(pool, config.redis_url)), listening)
+        readiness = Readiness(pool, config.redis_url)
+        serve(app.create(Reader(borrow), readiness, open_api(config, borrow)), listening)
     flusher.close()
     lease.resign()
     pool.close()
+
+
+def open_api(config: Config, borrow: Borrow) -> list[Route]:
+    """Everything under /v1; the models are loaded when they are first asked for."""
+    find = partial(embedder_for, config)
+    return api.routes(
+        {
+            "/v1/embeddings": embeddings.handler(config, borrow, find),
+            "/v1/search": search.handler(borrow, find),
+        },
+        key=config.service_api_key,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
