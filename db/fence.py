@@ -57,10 +57,14 @@ class Fence:
                 raise LeaseLost(f"job {self.job_id}, attempt {self.attempt}")
             yield conn
 
+    def note(self, conn: Connection, progress: dict[str, Any]) -> None:
+        """Like report(), within a transaction of write()."""
+        jobs.report_progress(
+            conn, job_id=self.job_id, attempt=self.attempt, progress=Jsonb(progress)
+        )
+
     def report(self, progress: dict[str, Any]) -> None:
         """Show `progress` on the job's row; silently nothing when the lease is lost."""
         self.check()
         with self.pool.connection() as conn:
-            jobs.report_progress(
-                conn, job_id=self.job_id, attempt=self.attempt, progress=Jsonb(progress)
-            )
+            self.note(conn, progress)

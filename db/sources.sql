@@ -3,7 +3,7 @@
 -- name: begin_indexing
 -- The owner sees "processing" from the first attempt to the end of the last one.
 UPDATE public.knowledge_sources AS s
-SET status = 'processing', progress = NULL
+SET status = 'processing', progress = '{"stage": "reading"}'
 FROM public.agents AS a
 WHERE s.id = %(source_id)s AND a.id = s.agent_id
 RETURNING s.id, s.agent_id, a.user_id, s.name, s.type, s.content, s.url, s.file_url, s.file_name,
@@ -16,7 +16,7 @@ FROM public.knowledge_sources AS s JOIN public.agents AS a ON a.id = s.agent_id
 WHERE s.id = %(source_id)s
 
 -- name: load_state
-SELECT asked, seen, sizes FROM worker.source_states WHERE source_id = %(source_id)s
+SELECT asked, seen, sizes, updated_at AS saved_at FROM worker.source_states WHERE source_id = %(source_id)s
 
 -- name: save_state
 INSERT INTO worker.source_states AS s (source_id, asked, seen, sizes)
@@ -36,14 +36,30 @@ UPDATE public.knowledge_sources SET progress = %(progress)s WHERE id = %(source_
 -- Before its chunks change: one writer per source, and none for a source that is gone.
 SELECT 1 FROM public.knowledge_sources WHERE id = %(source_id)s FOR UPDATE
 
+-- name: share_model
+-- Against a change of the agent's model in mid-air, and after lock_source: until we commit nobody
+-- switches it, and where somebody just did, we see it. An advisory lock, for a locked row of
+-- agents would hold up visitors.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('model:' || s.agent_id, 0))
+FROM public.knowledge_sources AS s WHERE s.id = %(source_id)s
+
+-- name: read_model
+-- A statement of its own: it has to see what was committed while we waited for the lock.
+SELECT a.embedding_model
+FROM public.knowledge_sources AS s JOIN public.agents AS a ON a.id = s.agent_id
+WHERE s.id = %(source_id)s
+
 -- name: complete_indexing
 -- Unless the owner changed the source meanwhile: then it is pending, and its job runs again.
 UPDATE public.knowledge_sources AS s
 SET status = CASE WHEN s.status = 'processing' THEN 'completed' ELSE s.status END,
-    error_message = NULL, progress = %(report)s, last_synced_at = now(),
+    error_message = CASE WHEN s.auto_sync THEN worker.sync_problem(s.sync_frequency) END,
+    progress = %(report)s, last_synced_at = now(),
     chunks_count = counted.chunks, tokens_count = counted.tokens
 FROM (SELECT count(*)::int AS chunks, coalesce(sum(c.tokens), 0)::int AS tokens
-      FROM public.knowledge_chunks AS c WHERE c.source_id = %(source_id)s) AS counted
+      FROM public.knowledge_chunks AS c JOIN public.agents AS a ON a.id = c.agent_id
+      WHERE c.source_id = %(source_id)s
+        AND (c.embedding_model IS NULL OR c.embedding_model = a.embedding_model)) AS counted
 WHERE s.id = %(source_id)s
 
 -- name: claim_model

@@ -31,14 +31,16 @@ class Report:
     cost_usd: Decimal = Decimal(0)
     skipped: Sequence[str] = ()
     _began_at: float = field(default_factory=time.monotonic)
-    _told_at: float = 0.0
+    _told_at: float = field(default_factory=time.monotonic)
     _stage: str = ""
     _stage_began_at: float = 0.0
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, *, waits: bool = False) -> Iterator[None]:
+        """One that `waits` for others is shown at once, other ones only in a long run."""
         self._stage, self._stage_began_at = name, time.monotonic()
-        self._say({"stage": name})
+        if waits or self._stage_began_at - self._told_at >= TELL_EVERY_S:
+            self._say({"stage": name})
         yield
         self._note_stage()
 
