@@ -78,7 +78,7 @@ def begin(*, verbose: bool = False) -> None:
     # Dramatiq and the pool report what we report ourselves, in terms of jobs.
     for name in ("dramatiq", "psycopg.pool", "apscheduler"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("httpx", "openai", "asyncio", "urllib3", "wordllama", "uvicorn"):
+    for name in ("httpx", "httpx2", "openai", "asyncio", "urllib3", "wordllama", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
