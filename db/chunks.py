@@ -42,12 +42,12 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk with its vector, ready to be stored."""
+    """A chunk with its vector, ready to be stored; None where no model will embed it."""
 
     id: UUID
     content: str
     tokens: int
-    vector: Vector
+    vector: Vector | None
     chunk_index: int
     metadata: dict[str, Any]
     content_hash: str
@@ -147,7 +147,7 @@ def copy_chunks(
                     agent_id,
                     chunk.content,
                     chunk.tokens,
-                    to_binary(chunk.vector),
+                    None if chunk.vector is None else to_binary(chunk.vector),
                     chunk.chunk_index,
                     Jsonb(chunk.metadata),
                     model,

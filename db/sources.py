@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -31,6 +31,16 @@ class Source:
     file_type: str | None
     settings: dict[str, Any]
     embedding_model: str | None
+
+
+class Payer(Protocol):
+    """Whose usage it is: a source's owner and agent, for example."""
+
+    @property
+    def user_id(self) -> UUID: ...
+
+    @property
+    def agent_id(self) -> UUID: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +129,14 @@ def claim_model(conn: Connection, *, agent_id: UUID, model: str) -> None:
 
 
 def log_embedding(
-    conn: Connection, source: Source, *, model: str, tokens: int, unit_cost: Decimal, cost: Decimal
+    conn: Connection, payer: Payer, *, model: str, tokens: int, unit_cost: Decimal, cost: Decimal
 ) -> None:
     """One usage row for one paid request; costs in USD, `unit_cost` of one token."""
     conn.execute(
         SQL.log_embedding,
         {
-            "user_id": source.user_id,
-            "agent_id": source.agent_id,
+            "user_id": payer.user_id,
+            "agent_id": payer.agent_id,
             "model": model,
             "tokens": tokens,
             "unit_cost": unit_cost,

@@ -3,71 +3,63 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from db import chunks, sources
-from db.chunks import Paid
 from db.fence import Fence
 from db.sources import Source
-from db.vectors import Vector
-from pipelines.gateways.embedder import Embedded, Embedder, pack, price_usd
+from pipelines.gateways.embedder import Embedder
 from pipelines.knowledge.edition import Draft
 from pipelines.knowledge.report import Report
 from pipelines.knowledge.tokens import encoding_for
+from pipelines.vectors.buying import Bill, Buying, Order
+from pipelines.vectors.lots import Text
+from pipelines.vectors.shelf import Shelf
+
+QUOTE_CHARS_MAX = 80
 
 
 def embed(
-    db: Fence, embedder: Embedder, source: Source, drafts: Sequence[Draft], report: Report
-) -> dict[bytes, Vector]:
-    """A vector for each different text, by its hash: recalled, or asked for batch by batch."""
-    vectors = recall(db, embedder, drafts)
-    report.recalled = len(vectors)
-    wanted = {draft.text_hash: draft for draft in drafts if draft.text_hash not in vectors}
-    missing = list(wanted.values())
-    sizes = [len(draft.embedded.encode()) for draft in missing]
-    encode = encoding_for(embedder.model).encode_ordinary
-    counts = [len(encode(draft.embedded)) for draft in missing]
-    for batch in pack(counts, sizes, embedder.limits):
-        asked = missing[batch.start : batch.stop]
-        embedded = embedder.embed([draft.embedded for draft in asked])
-        pay(db, embedder, source, asked, embedded, counts[batch.start : batch.stop])
-        vectors |= zip((draft.text_hash for draft in asked), embedded.vectors, strict=True)
-        report.tokens_embedded += sum(counts[batch.start : batch.stop])
-        report.cost_usd += price_usd(embedder.model, embedded.tokens) or Decimal(0)
-        report.step("embedding", batch.stop, len(missing))
-    return vectors
-
-
-def is_free(embedder: Embedder) -> bool:
-    """Nothing is gained by remembering what costs nothing to make again."""
-    return price_usd(embedder.model, 1) == 0
-
-
-def recall(db: Fence, embedder: Embedder, drafts: Sequence[Draft]) -> dict[bytes, Vector]:
-    if is_free(embedder):
-        return {}
-    with db.write() as conn:
-        return chunks.recall_vectors(
-            conn, model=embedder.model, hashes=[draft.text_hash for draft in drafts]
-        )
-
-
-def pay(
     db: Fence,
     embedder: Embedder,
     source: Source,
-    asked: Sequence[Draft],
-    embedded: Embedded,
-    counts: Sequence[int],
-) -> None:
-    """Remember the vectors and log the cost, in one transaction: once for each paid request."""
-    tokens = embedded.tokens or sum(counts)
-    cost = price_usd(embedder.model, tokens) or Decimal(0)
-    with db.write() as conn:
-        if not is_free(embedder):
-            paid = [
-                Paid(draft.text_hash, vector, count)
-                for draft, vector, count in zip(asked, embedded.vectors, counts, strict=True)
-            ]
-            chunks.remember_vectors(conn, paid, model=embedder.model)
-        sources.log_embedding(
-            conn, source, model=embedder.model, tokens=tokens, unit_cost=cost / tokens, cost=cost
-        )
+    drafts: Sequence[Draft],
+    report: Report,
+    shelf: Shelf,
+) -> list[str]:
+    """Put a vector on the shelf for each different text, by its hash.
+
+    Returns a sentence for each passage that the provider refused: it gets no vector, and is found
+    by its words alone.
+    """
+    encoding = encoding_for(embedder.model)
+    wanted = {draft.text_hash: draft.embedded for draft in drafts}
+    order = Order(
+        texts=[Text.of(text_hash, text, encoding) for text_hash, text in wanted.items()],
+        payer=source,
+        step=lambda done, total: report.step("embedding", done, total),
+        waits=lambda wait_s: report.tell({"stage": "embedding", "note": waiting(wait_s)}),
+    )
+    bill = vectors_for(db, embedder, order, shelf)
+    report.recalled += bill.recalled
+    report.tokens_embedded += bill.tokens
+    report.cost_usd += bill.cost_usd or Decimal(0)
+    return [
+        f"passage {quoted(wanted[refusal.text_hash])} has no vector: {refusal.why}"
+        for refusal in bill.refused
+    ]
+
+
+def vectors_for(db: Fence, embedder: Embedder, order: Order, shelf: Shelf) -> Bill:
+    """Put the vectors of an order on a shelf, a dict for example; what was paid for them.
+
+    Raises Permanent or Transient as the provider does, Snooze where its rate asks for a long wait,
+    and what `order.may_spend` raises. All that was paid until then is remembered and logged.
+    """
+    return Buying(db, embedder, order, shelf).run()
+
+
+def waiting(wait_s: float) -> str:
+    return f"waiting for the embedding provider: it goes on in {max(1, round(wait_s)):,} s"
+
+
+def quoted(text: str) -> str:
+    words = " ".join(text.split())
+    return f'"{words[:QUOTE_CHARS_MAX]}{"..." if len(words) > QUOTE_CHARS_MAX else ""}"'

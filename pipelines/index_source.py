@@ -19,7 +19,6 @@ from db import chunks, sources
 from db.chunks import NewChunk, StoredChunk
 from db.fence import Fence
 from db.sources import Source, State
-from db.vectors import Vector
 from pipelines import readers
 from pipelines.embedding import embed
 from pipelines.errors import Permanent
@@ -32,6 +31,7 @@ from pipelines.knowledge.split_sizes import Sizes
 from pipelines.knowledge.tokens import encoding_for
 from pipelines.readers.reading import Reading
 from pipelines.readers.tools import ReadingTools
+from pipelines.vectors.shelf import FileShelf
 
 CHUNKS_MAX = 50_000
 CHARS_MAX = 100_000_000
@@ -99,13 +99,14 @@ def index(desk: Desk, source: Source, reading: Reading, report: Report) -> Repor
         cuts = list(cut(reading, stored if same_sizes else (), encoding_for(report.model), sizes))
         check_count(sum(len(each.chunks) for each in cuts))
         edition = draw_up(cuts, stored)
-    with report.stage("embedding"):
-        vectors = embed(desk.db, embedder, source, edition.added, report)
-    with report.stage("storing"):
-        report.count(edition, documents=len(reading.parts))
-        report.skipped = reading.skipped[:SKIPPED_MAX]
-        state = State(asked(source, report.model), reading.seen, asdict(sizes))
-        store(desk.db, source, edition, vectors, state, report)
+    with FileShelf() as vectors:
+        with report.stage("embedding"):
+            refused = embed(desk.db, embedder, source, edition.added, report, vectors)
+        with report.stage("storing"):
+            report.count(edition, documents=len(reading.parts))
+            report.skipped = [*refused, *reading.skipped][:SKIPPED_MAX]
+            state = State(asked(source, report.model), reading.seen, asdict(sizes))
+            store(desk.db, source, edition, vectors, state, report)
     log.info("%s", report.sentence())
     return report
 
@@ -159,7 +160,7 @@ def store(
     db: Fence,
     source: Source,
     edition: Edition,
-    vectors: dict[bytes, Vector],
+    vectors: FileShelf,
     state: State,
     report: Report,
 ) -> None:
@@ -169,7 +170,7 @@ def store(
             id=draft.id,
             content=draft.chunk.text,
             tokens=draft.chunk.tokens,
-            vector=vectors[draft.text_hash],
+            vector=vectors.get(draft.text_hash),
             chunk_index=draft.index,
             metadata=draft.metadata,
             content_hash=draft.text_hash.hex(),

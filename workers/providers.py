@@ -8,6 +8,7 @@ from workers import metrics, tracing
 
 if TYPE_CHECKING:
     from pipelines.gateways.embedder import BatchLimits, Embedded, Embedder
+    from pipelines.gateways.gate import Claims, Gate
 
 # What a figure says of a model that neither we nor the configuration know: owners may name any.
 OTHER = "other"
@@ -19,6 +20,8 @@ class WatchedEmbedder:
     def __init__(self, embedder: "Embedder", *, provider: str, label: str) -> None:
         self.model: str = embedder.model
         self.limits: BatchLimits = embedder.limits
+        self.gate: Gate = embedder.gate
+        self.claims: Claims = embedder.claims
         self._embedder = embedder
         self._provider = provider
         self._label = label

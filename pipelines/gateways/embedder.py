@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import Permanent, Transient
+from pipelines.gateways.gate import Claims, Gate
 
 EMBEDDING_DIMENSIONS = 1536
 # OpenAI estimates a request before it tokenises it: a quarter of a token for each UTF-8 byte.
@@ -25,6 +26,23 @@ PRICES_USD = {
 }
 
 Vectors = NDArray[np.float32]
+
+
+class InputRefused(Permanent):
+    """The provider refused a request for what is in it; `too_long` where that is what it said."""
+
+    def __init__(self, message: str, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.too_long = too_long
+
+
+class RateLimited(Transient):
+    """More requests or tokens than the provider allows for the moment."""
+
+
+class BadVector(Transient):
+    """A vector without a direction. It may be one text's own doing."""
+
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -50,10 +68,16 @@ NOTHING = Embedded(np.zeros((0, EMBEDDING_DIMENSIONS), dtype=np.float32), tokens
 
 
 class Embedder(Protocol):
-    """`model` is the name stored with each chunk: vectors of two names are never compared."""
+    """`model` is the name stored with each chunk: vectors of two names are never compared.
+
+    `gate` says when the next request may be sent; `embed` itself does not wait for it. `claims`
+    says which texts others are embedding.
+    """
 
     model: str
     limits: BatchLimits
+    gate: Gate
+    claims: Claims
 
     def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed within `limits`, in one request; raises Permanent or Transient."""
@@ -61,18 +85,25 @@ class Embedder(Protocol):
 
 
 def pack(
-    token_counts: Sequence[int], byte_counts: Sequence[int], limits: BatchLimits
+    token_counts: Sequence[int],
+    byte_counts: Sequence[int],
+    limits: BatchLimits,
+    *,
+    fill_max: int | None = None,
 ) -> list[range]:
     """Group neighbouring texts into as few requests as the limits allow.
 
-    Raises Permanent where one text alone is beyond them.
+    Two texts or more weigh `fill_max` tokens at most, if given. Raises Permanent where one text
+    alone is beyond the limits.
     """
+    fill = limits.tokens_max if fill_max is None else min(fill_max, limits.tokens_max)
     batches: list[range] = []
     start = filled = 0
     for index, (tokens, size_bytes) in enumerate(zip(token_counts, byte_counts, strict=True)):
         weight = max(tokens, math.ceil(size_bytes * TOKENS_PER_BYTE_ESTIMATE))
         _check_input(index, tokens, weight, limits)
-        if filled + weight > limits.tokens_max or index - start == limits.inputs_max:
+        full = filled + weight > fill or index - start == limits.inputs_max
+        if full and index > start:
             batches.append(range(start, index))
             start, filled = index, 0
         filled += weight
@@ -113,7 +144,7 @@ def as_stored(vectors: Vectors) -> Vectors:
         )
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
-        raise Transient("the embedding model gave a vector of zeros or without finite numbers")
+        raise BadVector("the embedding model gave a vector of zeros or without finite numbers")
     stored = np.zeros((count, EMBEDDING_DIMENSIONS), dtype=np.float32)
     stored[:, :dimensions] = vectors / lengths
     return stored

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from pipelines.errors import Permanent
 from pipelines.gateways.embedder import BatchLimits, Embedded, as_stored, sendable
+from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Claims, Gate
 
 LOCAL_MODEL = "wordllama-256"
 # No provider sets these. They keep a batch's memory below 20 MB, and a cancelled job's wait short.
@@ -41,6 +42,8 @@ class LocalEmbedder:
 
     model = LOCAL_MODEL
     limits = LOCAL_LIMITS
+    gate: Gate = OPEN_GATE
+    claims: Claims = NO_CLAIMS
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,11 +18,19 @@ from pipelines.gateways.embedder import (
     EMBEDDING_DIMENSIONS,
     NOTHING,
     Embedded,
+    InputRefused,
+    RateLimited,
     Vectors,
     as_stored,
     sendable,
 )
-from pipelines.gateways.openai_limits import OPENAI_LIMITS, rate_limit_wait_s
+from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Bounds, Claims, Gate, Seen
+from pipelines.gateways.openai_limits import (
+    OPENAI_LIMITS,
+    is_too_long,
+    rate_limit_wait_s,
+    rate_limits,
+)
 
 REQUEST_TIMEOUT_S = 60.0
 # 2,048 vectors of 1,536 numbers as JSON text, twice over.
@@ -59,10 +67,14 @@ class OpenAIEmbedder:
         base_url: str | None = None,
         transfer: Transfer = "base64",
         timeout_s: float = REQUEST_TIMEOUT_S,
+        gate: Gate = OPEN_GATE,
+        claims: Claims = NO_CLAIMS,
     ) -> None:
         if not re.fullmatch(r"[!-~]+", api_key):
             raise ValueError("the API key is empty or holds spaces or other unusual characters")
         self.model = model
+        self.gate = gate
+        self.claims = claims
         self._api_key = api_key
         self._transfer: Transfer = transfer
         self._timeout_s = timeout_s
@@ -76,8 +88,9 @@ class OpenAIEmbedder:
         if not texts:
             return NOTHING
         sent = sendable(texts, self.limits)
-        with self._translated():
-            answer = self._ask(sent)
+        began_at = time.monotonic()
+        with self._translated(began_at):
+            answer = self._ask(sent, began_at)
         vectors = _read_vectors(answer, len(texts))
         self._check_dimensions(vectors.shape[1])
         return Embedded(as_stored(vectors), tokens=_billed_tokens(answer))
@@ -85,9 +98,9 @@ class OpenAIEmbedder:
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self, texts: list[str]) -> object:
+    def _ask(self, texts: list[str], began_at: float) -> object:
         """Send one request; the timeout covers the whole answer, not only the wait for more."""
-        deadline = time.monotonic() + self._timeout_s
+        deadline = began_at + self._timeout_s
         body = bytearray()
         with self._client.embeddings.with_streaming_response.create(
             model=self.model,
@@ -95,6 +108,7 @@ class OpenAIEmbedder:
             encoding_format=self._transfer,
             dimensions=EMBEDDING_DIMENSIONS if self.model in SHORTENED_MODELS else openai.omit,
         ) as answer:
+            self._learn(answer.headers, began_at)
             for chunk in answer.iter_bytes():
                 body += chunk
                 if time.monotonic() > deadline:
@@ -106,6 +120,19 @@ class OpenAIEmbedder:
                     )
         return json.loads(body)
 
+    def _learn(
+        self,
+        headers: Mapping[str, str],
+        began_at: float,
+        *,
+        refused: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        allowed, left = rate_limits(headers)
+        if refused or Bounds() != allowed or Bounds() != left:
+            took_s = time.monotonic() - began_at
+            self.gate.learn(Seen(allowed, left, took_s, refused, retry_after_s))
+
     def _check_dimensions(self, dimensions: int) -> None:
         # An unknown model's first answer tells what the later ones must have.
         expected = self._dimensions = self._dimensions or dimensions
@@ -116,11 +143,11 @@ class OpenAIEmbedder:
             )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, began_at: float) -> Iterator[None]:
         try:
             yield
         except openai.APIStatusError as error:
-            raise self._refusal(error) from self._harmless(error)
+            raise self._refusal(error, began_at) from self._harmless(error)
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
             raise self._late() from self._harmless(error)
         except (openai.APIError, httpx2.HTTPError) as error:
@@ -130,7 +157,7 @@ class OpenAIEmbedder:
         except ValueError as error:
             raise Transient("the embedding provider did not answer in valid JSON") from error
 
-    def _refusal(self, error: openai.APIStatusError) -> JobError:
+    def _refusal(self, error: openai.APIStatusError, began_at: float) -> JobError:
         status, provider = error.status_code, "the embedding provider"
         match status:
             case 401:
@@ -143,14 +170,22 @@ class OpenAIEmbedder:
                     retry_after_s=QUOTA_RETRY_AFTER_S,
                 )
             case 429:
-                return Transient(
+                wait_s = rate_limit_wait_s(error.response.headers, now=datetime.now(UTC))
+                self._learn(error.response.headers, began_at, refused=True, retry_after_s=wait_s)
+                return RateLimited(
                     f"{provider} is getting more requests than the account's limit (HTTP 429)",
-                    retry_after_s=rate_limit_wait_s(error.response.headers, now=datetime.now(UTC)),
+                    retry_after_s=wait_s,
                 )
             case _ if status in (408, 409, 425) or status >= 500:
                 return Transient(
                     f"{provider} is in trouble (HTTP {status})",
                     retry_after_s=rate_limit_wait_s(error.response.headers, now=datetime.now(UTC)),
+                )
+            case 400 | 413 | 422:
+                words = self._words_of(error)
+                return InputRefused(
+                    f"{provider} refused the request (HTTP {status}): {words}",
+                    too_long=status == 413 or is_too_long(words),
                 )
             case _:
                 return Permanent(

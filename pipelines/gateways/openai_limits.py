@@ -5,9 +5,34 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pipelines.gateways.embedder import BatchLimits
+from pipelines.gateways.gate import Bounds
 from pipelines.gateways.http_failures import RETRY_AFTER_S_MAX, parse_retry_after
 
 OPENAI_LIMITS = BatchLimits(inputs_max=2_048, tokens_max=300_000, input_tokens_max=8_192)
+
+
+_TOO_LONG = re.compile(r"maximum context|context length|too (?:long|large|many tokens)", re.I)
+
+
+def is_too_long(words: str) -> bool:
+    """Whether a refusal speaks of a text's length, in the words of several servers."""
+    return _TOO_LONG.search(words) is not None
+
+
+def rate_limits(headers: Mapping[str, str]) -> tuple[Bounds, Bounds]:
+    """Read what is allowed a minute, and what is left of it."""
+
+    def read(what: str) -> Bounds:
+        return Bounds(
+            tokens=_whole_number(headers.get(f"x-ratelimit-{what}-tokens", "")),
+            requests=_whole_number(headers.get(f"x-ratelimit-{what}-requests", "")),
+        )
+
+    return read("limit"), read("remaining")
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
 
 
 def rate_limit_wait_s(headers: Mapping[str, str], *, now: datetime) -> float | None:

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.errors import Permanent, Transient
 from pipelines.gateways.embedder import NOTHING, BatchLimits, Embedded
+from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Claims, Gate
 from workers import metrics, providers
 from workers.metrics import Tally
 from workers.providers import OTHER, WatchedEmbedder, model_label
@@ -14,6 +15,8 @@ from workers.providers import OTHER, WatchedEmbedder, model_label
 class Embedder:
     model = "text-embedding-ada-002"
     limits = BatchLimits(8, 8, 8)
+    gate: Gate = OPEN_GATE
+    claims: Claims = NO_CLAIMS
 
     def __init__(self, *, tokens: int = 0, error: Exception | None = None) -> None:
         self.tokens = tokens

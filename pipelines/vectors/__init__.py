@@ -1,0 +1,1 @@
+"""How vectors are bought: in which portions, how many at once, and where they wait."""
