@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import urljoin
 
-from pipelines.gateways.http import Client, Request, Response
+from pipelines.gateways.addresses import check_url
+from pipelines.gateways.http import REDIRECTS, Request, Response
 from pipelines.gateways.http_failures import HttpPermanent, parse_retry_after, status_failure
+from pipelines.gateways.polite import Requester
 
 FETCH_DEADLINE_S = 15.0
 PAGE_BYTES_MAX = 25_000_000
@@ -38,15 +41,35 @@ class Page:
 
 
 def fetch_page(
-    client: Client, url: str, *, etag: str | None = None, last_modified: str | None = None
+    client: Requester, url: str, *, etag: str | None = None, last_modified: str | None = None
 ) -> Page:
     """Read a web page of at most PAGE_BYTES_MAX; raises HttpPermanent or HttpTransient."""
     headers = {"Accept": PAGE_ACCEPT, **_conditions(etag, last_modified)}
     return _fetch(client, _request(url, headers, bytes_max=PAGE_BYTES_MAX))
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The address that a page's first redirect names."""
+
+    to: str
+
+
+def fetch_hop(
+    client: Requester, url: str, *, etag: str | None = None, last_modified: str | None = None
+) -> Page | Moved:
+    """As fetch_page, but a redirect is the answer: who crawls decides where it may lead."""
+    headers = {"Accept": PAGE_ACCEPT, **_conditions(etag, last_modified)}
+    request = replace(_request(url, headers, bytes_max=PAGE_BYTES_MAX), redirects_max=0)
+    response = client.request(request)
+    location = response.headers.get("Location")
+    if response.status in REDIRECTS and location:
+        return Moved(_join(url, location))
+    return _page(request, response)
+
+
 def fetch_file(
-    client: Client, url: str, *, etag: str | None = None, last_modified: str | None = None
+    client: Requester, url: str, *, etag: str | None = None, last_modified: str | None = None
 ) -> Page:
     """Read a file of at most FILE_BYTES_MAX; raises HttpPermanent or HttpTransient."""
     headers = _conditions(etag, last_modified)
@@ -63,8 +86,20 @@ def _request(url: str, headers: Mapping[str, str], *, bytes_max: int) -> Request
     )
 
 
-def _fetch(client: Client, request: Request) -> Page:
-    response = client.request(request)
+def _fetch(client: Requester, request: Request) -> Page:
+    return _page(request, client.request(request))
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return str(check_url(urljoin(url, location)))
+    except ValueError as error:
+        raise HttpPermanent(
+            f"{url} redirects to an address that cannot be read", failure_class="redirect"
+        ) from error
+
+
+def _page(request: Request, response: Response) -> Page:
     sent_etag = request.headers.get("If-None-Match")
     sent_modified = request.headers.get("If-Modified-Since")
     unchanged = response.status == 304 and bool(sent_etag or sent_modified)
