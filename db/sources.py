@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -45,11 +46,12 @@ class Payer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the last complete run left: see `worker.source_states`."""
+    """What the last complete run left: see `worker.source_states`. `saved_at` is set by saving."""
 
     asked: str
     seen: dict[str, Any]
     sizes: dict[str, int]
+    saved_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,17 @@ def report_progress(conn: Connection, source_id: UUID, progress: dict[str, Any])
 def lock_source(conn: Connection, source_id: UUID) -> bool:
     """Keep others from changing the source until the transaction ends; False when it is gone."""
     return conn.execute(SQL.lock_source, {"source_id": source_id}).fetchone() is not None
+
+
+def share_model(conn: Connection, source_id: UUID) -> str | None:
+    """The model of the source's agent, which nobody changes until the transaction ends."""
+    conn.execute(SQL.share_model, {"source_id": source_id})
+    return read_model(conn, source_id)
+
+
+def read_model(conn: Connection, source_id: UUID) -> str | None:
+    row = conn.execute(SQL.read_model, {"source_id": source_id}).fetchone()
+    return None if row is None else row[0]
 
 
 def complete_indexing(conn: Connection, source_id: UUID, report: dict[str, Any]) -> None:

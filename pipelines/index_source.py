@@ -9,19 +9,21 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import tiktoken
 
-from db import chunks, sources
+from db import chunks, resyncs, sources
 from db.chunks import NewChunk, StoredChunk
 from db.fence import Fence
+from db.pool import Connection
 from db.sources import Source, State
 from pipelines import readers
 from pipelines.embedding import embed
-from pipelines.errors import Permanent
+from pipelines.errors import Permanent, Snooze
 from pipelines.gateways.embedder import Embedder
 from pipelines.knowledge.edition import Cut, Edition, draw_up, key_of
 from pipelines.knowledge.report import Report
@@ -36,6 +38,8 @@ from pipelines.vectors.shelf import FileShelf
 CHUNKS_MAX = 50_000
 CHARS_MAX = 100_000_000
 SKIPPED_MAX = 20
+# When another run stored the source meanwhile.
+AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -83,32 +87,70 @@ def watched(reading: ReadingTools, report: Report) -> ReadingTools:
 
 
 def tell(db: Fence, source_id: UUID, progress: dict[str, Any]) -> None:
+    """On the source's row, which its owner sees, and on the job's."""
     with db.write() as conn:
         sources.report_progress(conn, source_id, progress)
-    db.report(progress)
+        db.note(conn, progress)
 
 
 def index(desk: Desk, source: Source, reading: Reading, report: Report) -> Report:
     """Bring the stored chunks of a source to what was read."""
-    embedder = desk.embedder_for(source.embedding_model)
+    return carry_out(desk, source, compare(desk, source, reading, report), report)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was read beside what is stored. `saved_at` is when the latter was; None: never.
+
+    One that `yields` is not stored where an `index_source` job is about to read everything.
+    """
+
+    edition: Edition
+    state: State
+    saved_at: datetime | None
+    documents: int
+    skipped: tuple[str, ...]
+    is_same: bool
+    yields: bool = False
+
+
+def compare(desk: Desk, source: Source, reading: Reading, report: Report) -> Comparison:
+    """Writes nothing, and shows its progress where the report tells it."""
     sizes = sizes_of(source.settings)
     check_chars(reading)
     with report.stage("splitting"):
-        stored, past = known(desk.db, source.id, embedder.model)
+        stored, past = known(desk.db, source.id, report.model)
         same_sizes = past is not None and past.sizes == asdict(sizes)
         cuts = list(cut(reading, stored if same_sizes else (), encoding_for(report.model), sizes))
         check_count(sum(len(each.chunks) for each in cuts))
         edition = draw_up(cuts, stored)
+    return Comparison(
+        edition,
+        State(asked(source, report.model), reading.seen, asdict(sizes)),
+        saved_at=None if past is None else past.saved_at,
+        documents=len(reading.parts),
+        skipped=reading.skipped[:SKIPPED_MAX],
+        is_same=not (edition.added or edition.moved) and len(edition.kept) == len(stored),
+    )
+
+
+def carry_out(desk: Desk, source: Source, comparison: Comparison, report: Report) -> Report:
+    """Embed and store. Raises Superseded where `comparison` yields to a job that is under way."""
+    embedder = desk.embedder_for(source.embedding_model)
+    edition = comparison.edition
     with FileShelf() as vectors:
-        with report.stage("embedding"):
+        with report.stage("embedding", waits=bool(edition.added)):
             refused = embed(desk.db, embedder, source, edition.added, report, vectors)
         with report.stage("storing"):
-            report.count(edition, documents=len(reading.parts))
-            report.skipped = [*refused, *reading.skipped][:SKIPPED_MAX]
-            state = State(asked(source, report.model), reading.seen, asdict(sizes))
-            store(desk.db, source, edition, vectors, state, report)
+            report.count(edition, documents=comparison.documents)
+            report.skipped = [*refused, *comparison.skipped][:SKIPPED_MAX]
+            store(desk.db, source, comparison, vectors, report)
     log.info("%s", report.sentence())
     return report
+
+
+class Superseded(Exception):
+    """What was read is not to be stored: a job that reads everything anew is under way."""
 
 
 def check_chars(reading: Reading) -> None:
@@ -159,12 +201,12 @@ def asked(source: Source, model: str) -> str:
 def store(
     db: Fence,
     source: Source,
-    edition: Edition,
+    comparison: Comparison,
     vectors: FileShelf,
-    state: State,
     report: Report,
 ) -> None:
     """Replace the source's chunks and say so on its row, in one transaction."""
+    edition = comparison.edition
     new = (
         NewChunk(
             id=draft.id,
@@ -178,8 +220,9 @@ def store(
         for draft in edition.added
     )
     with db.write() as conn:
-        if not sources.lock_source(conn, source.id):
-            raise gone(source.id)
+        hold(conn, source.id, comparison, model=report.model)
+        if comparison.yields and resyncs.is_being_indexed(conn, source.id):
+            raise Superseded
         report.removed = chunks.delete_others(
             conn, source_id=source.id, kept=edition.kept, model=report.model
         )
@@ -192,8 +235,23 @@ def store(
         if edition.placed:
             chunks.place_chunks(conn, edition.placed)
         sources.claim_model(conn, agent_id=source.agent_id, model=report.model)
-        sources.save_state(conn, source.id, state)
+        sources.save_state(conn, source.id, comparison.state)
         summary = report.summary()
         sources.record_run(conn, source_id=source.id, job_id=db.job_id, report=summary)
         sources.complete_indexing(conn, source.id, summary)
-    db.report(summary)
+        db.note(conn, summary)
+
+
+def hold(conn: Connection, source_id: UUID, comparison: Comparison, *, model: str) -> None:
+    """Lock the source and its agent's model. Raises Snooze where either is not what it was when
+    it was compared: another run has stored, or the agent's questions go to another model.
+    """
+    if not sources.lock_source(conn, source_id):
+        raise gone(source_id)
+    current = sources.share_model(conn, source_id)
+    past = sources.load_state(conn, source_id)
+    if (
+        current not in (None, model)
+        or (None if past is None else past.saved_at) != comparison.saved_at
+    ):
+        raise Snooze(AGAIN_S)

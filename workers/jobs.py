@@ -57,7 +57,21 @@ class ReportReindex:
     agent_id: UUID
 
 
-Payload = IndexSource | Probe | Prune | ReindexAgent | ReportReindex
+@dataclass(frozen=True, slots=True)
+class ResyncSource:
+    """Ask whether a source changed, and index it if it did."""
+
+    source_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleResyncs:
+    """Enqueue the sources that are due to be refreshed."""
+
+
+Payload = (
+    IndexSource | Probe | Prune | ReindexAgent | ReportReindex | ResyncSource | ScheduleResyncs
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,10 @@ KINDS = {kind.name: kind for kind in (
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(ReindexAgent, "default", RetryPlan(5, first_s=5), time_limit_s=300, unique_by="agent_id"),
     Kind(ReportReindex, "default", RetryPlan(5, first_s=5), time_limit_s=60),
+    Kind(ResyncSource, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=1800,
+         unique_by="source_id"),
+    Kind(ScheduleResyncs, "default", RetryPlan(3, first_s=5), time_limit_s=300,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

@@ -14,6 +14,8 @@ from workers.jobs import (
     Prune,
     ReindexAgent,
     ReportReindex,
+    ResyncSource,
+    ScheduleResyncs,
     args_schema,
     decode,
     encode,
@@ -30,6 +32,8 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "prune": Prune,
         "reindex_agent": ReindexAgent,
         "report_reindex": ReportReindex,
+        "resync_source": ResyncSource,
+        "schedule_resyncs": ScheduleResyncs,
     }
 
 

@@ -1,0 +1,32 @@
+"""The story of `schedule_resyncs`: enqueue the sources that are due to be refreshed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from db import resyncs
+from db.fence import Fence
+
+BATCH_ROWS = 500
+# The next tick goes on where this one stopped: a day of downtime must not flood the queue.
+BATCHES_MAX = 20
+
+
+def run(db: Fence, *, priority: int) -> dict[str, Any]:
+    """How many were due."""
+
+    def enqueue_next() -> int:
+        with db.write() as conn:
+            return resyncs.enqueue_due_resyncs(conn, rows_max=BATCH_ROWS, priority=priority)
+
+    return {"due": repeat(enqueue_next)}
+
+
+def repeat(enqueue_next: Callable[[], int]) -> int:
+    """Batch after batch until one is not full, or there were BATCHES_MAX; the sum."""
+    total = 0
+    for _ in range(BATCHES_MAX):
+        count = enqueue_next()
+        total += count
+        if count < BATCH_ROWS:
+            break
+    return total
