@@ -22,6 +22,7 @@ from workers.cli import (
     processes,
     queues,
     schedules,
+    search,
     seeding,
     top,
     types,
@@ -47,6 +48,7 @@ operations.register(app)
 processes.register(app)
 dashboard.register(app)
 knowledge.register(app)
+search.register(app)
 demo.register(app)
 seeding.register(app)
 types.register(app)

@@ -16,7 +16,8 @@ from db import sources
 from db.pool import Connection, connect
 from db.sources import SourceProgress
 from workers import config, sample, stack
-from workers.cli import console, knowledge
+from workers.answering import Question
+from workers.cli import console, knowledge, search
 from workers.cli.operations import apply_migrations
 from workers.cli.services import services
 from workers.config import Config
@@ -150,9 +151,7 @@ def questions(
 def answer(conn: Connection, found: Config, agent_id: UUID, asked: Sequence[str]) -> None:
     for question in asked:
         console.out.rule(f"[bold]{escape(question)}[/]", align="left")
-        passages = knowledge.find(conn, found, agent_id, question, limit=PASSAGES, threshold=0.0)
-        for rank, passage in enumerate(passages, 1):
-            knowledge.print_passage(rank, passage, question)
+        search.print_answer(conn, found, Question(agent_id, question, limit=PASSAGES))
 
 
 def print_end(found: Config, agent_id: UUID, took_s: float) -> None:

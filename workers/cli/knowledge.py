@@ -1,4 +1,4 @@
-"""`avivro ingest`, `reindex` and `search`: knowledge in, answers out."""
+"""`avivro ingest` and `reindex`: knowledge in."""
 
 import sys
 import time
@@ -9,21 +9,17 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from db import chunks, processes, sources
-from db.chunks import Passage
+from db import processes, sources
 from db.pool import Connection, connect
 from db.sources import Agent, SourceProgress
 from workers import stack, uploads
 from workers.chains import callback_of
 from workers.cli import console
-from workers.cli.excerpt import excerpt
 from workers.cli.services import database, services
 from workers.config import Config
 from workers.jobs import ReindexAgent, ReportReindex, enqueue
-from workers.tools import embedder_for
 
 POLL_S = 0.2
 STDIN_CHARS_MAX = 50_000_000
@@ -32,7 +28,6 @@ STDIN_CHARS_MAX = 50_000_000
 def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
     app.command("reindex")(reindex)
-    app.command("search")(search)
 
 
 def ingest(
@@ -168,61 +163,8 @@ def print_sources(done: Sequence[SourceProgress]) -> None:
             console.err.print(f"{source.name}: {source.error_message}", style="red", markup=False)
 
 
-def search(
-    agent: Annotated[UUID, typer.Argument(help="The agent's id.")],
-    question: str,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 5,
-    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Least similarity.")] = 0.0,
-    as_json: console.JsonOption = False,
-) -> None:
-    """Find the passages of an agent's knowledge that answer a question, best first."""
-    with services(redis=False) as found:
-        assert found.database_url is not None
-        with connect(found.database_url, name="avivro search") as conn:
-            passages = find(conn, found, agent, question, limit=limit, threshold=threshold)
-    if as_json:
-        console.print_json([as_result(passage) for passage in passages])
-        return
-    if not passages:
-        console.err.print("nothing found: has the agent any completed knowledge source?")
-    for rank, passage in enumerate(passages, 1):
-        print_passage(rank, passage, question)
-
-
-def find(
-    conn: Connection, found: Config, agent: UUID, question: str, *, limit: int, threshold: float
-) -> list[Passage]:
-    """The question is embedded with the model that the agent's chunks were embedded with."""
-    if not question.strip():
-        console.fail("the question is empty", code=2)
-    known = require_agent(conn, agent)
-    vector = embedder_for(found, known.embedding_model).embed([question]).vectors[0]
-    return chunks.search(conn, vector, agent_id=agent, threshold=threshold, limit=limit)
-
-
 def require_agent(conn: Connection, agent: UUID) -> Agent:
     known = sources.find_agent(conn, agent)
     if known is None:
         console.fail(f"there is no agent {agent}", code=1)
     return known
-
-
-def as_result(passage: Passage) -> dict[str, object]:
-    return {
-        "source_id": passage.source_id,
-        "chunk_id": passage.chunk_id,
-        "content": passage.content,
-        "heading_path": passage.metadata.get("heading_path", []),
-        "score": passage.score,
-    }
-
-
-def print_passage(rank: int, passage: Passage, question: str) -> None:
-    path = " > ".join(passage.metadata.get("heading_path", []))
-    console.out.print(
-        f"[bold]{rank}. {passage.score:.3f}[/]  [cyan]{escape(passage.source_name)}[/]  "
-        f"[dim]{escape(path)}[/]",
-        highlight=False,
-    )
-    console.out.print(excerpt(passage.content, question), markup=False, highlight=False)
-    console.out.print()
