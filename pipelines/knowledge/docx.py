@@ -69,6 +69,7 @@ class _Reading:
         self._notes = _read_notes(package, main, self._styles)
         self._items: list[str] = []
         self._code: list[str] = []
+        self._found: list[str] = []
         self._waiting: list[str] = []
         self._boxes: list[etree._Element] = []
         self._has_title = False
@@ -129,7 +130,7 @@ class _Reading:
         self._count(words.text)
         for number, key in zip(count(first), words.notes, strict=False):
             if text := self._notes.get(key):
-                self._waiting.append(self._count(f"[{number}] {text}"))
+                self._found.append(self._count(f"[{number}] {text}"))
         self._boxes += words.boxes
         return words
 
@@ -150,7 +151,9 @@ class _Reading:
         self._items.append(f"{indent}{marker} {lines}")
 
     def _add_boxes(self) -> None:
-        """Write text boxes behind the paragraph that they hang on."""
+        """Write text boxes behind the paragraph that they hang on, notes behind its block."""
+        self._waiting += self._found
+        self._found.clear()
         boxes, self._boxes = self._boxes, []
         for box in boxes:
             self._add_all(box)
@@ -163,7 +166,7 @@ class _Reading:
         grid = read_table(table, lambda paragraph: self._read_words(paragraph).text)
         if grid.is_layout:
             self._boxes.clear()
-            self._waiting.clear()
+            self._found.clear()
             self._texts.rewind(before)
             for row in iterate_rows(table):
                 for cell in iterate_cells(row):
