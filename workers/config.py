@@ -13,6 +13,7 @@ from pipelines.sealing import parse_keys
 
 LOCAL = "local"
 JWT_SECRET_CHARS_MIN = 32
+PER_MINUTE_MAX = 10**12
 
 
 class ConfigError(Exception):
@@ -30,6 +31,9 @@ class Config:
     openai_api_key: str | None
     openai_base_url: str | None
     embedding_model: str
+    embedding_rpm: int | None
+    embedding_tpm: int | None
+    embedding_transfer: str
     egress_allow: str
     supabase_url: str | None
     supabase_anon_key: str | None
@@ -67,6 +71,9 @@ def read(env: Mapping[str, str]) -> Config:
         openai_api_key=key,
         openai_base_url=url(env, "OPENAI_BASE_URL", ("http", "https")),
         embedding_model=embedding_model(env, key),
+        embedding_rpm=per_minute(env, "EMBEDDING_RPM"),
+        embedding_tpm=per_minute(env, "EMBEDDING_TPM"),
+        embedding_transfer=embedding_transfer(env),
         egress_allow=egress_allow(env),
         supabase_url=url(env, either(env, "SUPABASE_URL"), ("https", "http")),
         supabase_anon_key=env.get(either(env, "SUPABASE_ANON_KEY")),
@@ -137,6 +144,23 @@ def embedding_model(env: Mapping[str, str], key: str | None) -> str:
     return model
 
 
+def per_minute(env: Mapping[str, str], name: str) -> int | None:
+    """None leaves it to what the provider says of its limits."""
+    value = env.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= PER_MINUTE_MAX):
+        raise ConfigError(f"{name} must be a whole number above 0, for example {EXAMPLES[name]}")
+    return int(value)
+
+
+def embedding_transfer(env: Mapping[str, str]) -> str:
+    value = env.get("EMBEDDING_TRANSFER", "base64")
+    if value not in ("base64", "float"):
+        raise ConfigError(f"EMBEDDING_TRANSFER is base64 or float, not {value}")
+    return value
+
+
 def egress_allow(env: Mapping[str, str]) -> str:
     value = env.get("EGRESS_ALLOW", "")
     try:
@@ -150,6 +174,8 @@ EXAMPLES = {
     "DATABASE_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "DATABASE_DIRECT_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "REDIS_URL": "redis://localhost:6379/0",
+    "EMBEDDING_RPM": "3000",
+    "EMBEDDING_TPM": "1000000",
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
     "SUPABASE_URL": "https://your-project.supabase.co",

@@ -19,6 +19,7 @@ from workers.providers import WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
     from pipelines.gateways.embedder import Embedder
+    from pipelines.gateways.gate import Claims, Gate
     from pipelines.gateways.http import Client
     from pipelines.gateways.storage import Storage
     from pipelines.knowledge.sandbox import Parser
@@ -138,8 +139,29 @@ def openai_embedder(config: Config, model: str) -> "Embedder":
     from pipelines.gateways.openai import NATIVE_DIMENSIONS, OpenAIEmbedder
 
     assert config.openai_api_key is not None
+    gate, claims = shared_rate(config, model)
     embedder = OpenAIEmbedder(
-        model=model, api_key=config.openai_api_key, base_url=config.openai_base_url
+        model=model,
+        api_key=config.openai_api_key,
+        base_url=config.openai_base_url,
+        transfer="float" if config.embedding_transfer == "float" else "base64",
+        gate=gate,
+        claims=claims,
     )
     label = model_label(model, known=[config.embedding_model, *NATIVE_DIMENSIONS])
     return WatchedEmbedder(embedder, provider="openai", label=label)
+
+
+def shared_rate(config: Config, model: str) -> "tuple[Gate, Claims]":
+    """What all workers share of a provider's model; without Redis there is nobody to share with."""
+    from pipelines.gateways import throttle
+    from pipelines.gateways.claims import RedisClaims
+    from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Bounds
+
+    if config.redis_url is None:
+        return OPEN_GATE, NO_CLAIMS
+    assert config.openai_api_key is not None
+    client = throttle.connect(config.redis_url)
+    provider = throttle.provider_name(config.openai_base_url, model, config.openai_api_key)
+    own = Bounds(config.embedding_tpm, config.embedding_rpm)
+    return throttle.Throttle(client, provider=provider, own=own), RedisClaims(client, model=model)
