@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from pipelines.errors import Permanent
 from pipelines.knowledge import sniff, sniff_archive
 from pipelines.knowledge.document import Document
+from pipelines.knowledge.label import make_label
 from pipelines.knowledge.raw import Raw
 
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([^\s;\"']{1,40})", re.IGNORECASE)
@@ -55,7 +56,7 @@ def extract(
     charset = _CHARSET.search(content_type or "")
     document = reader.read(Raw(body, charset[1] if charset else None, url, name))
     if not document.blocks:
-        raise Permanent(f"{name or 'the document'} is empty: it holds no text")
+        raise Permanent(f"{make_label(name)} is empty: it holds no text")
     return document
 
 
@@ -63,7 +64,7 @@ def find_format(
     body: bytes, *, content_type: str | None, url: str | None = None, name: str | None = None
 ) -> str:
     """The key of FORMATS to read the bytes with; raises Permanent when there is none."""
-    label = name or "the document"
+    label = make_label(name)
     if not body.strip(b"\0 \t\r\n\f\v"):
         raise Permanent(f"{label} is empty")
     mime = sniff.sniff(body, content_type=content_type, url=url, name=name)

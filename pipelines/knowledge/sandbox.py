@@ -21,6 +21,7 @@ from pipelines.errors import Permanent, Transient
 from pipelines.knowledge import sniff
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.extract import extract, find_format
+from pipelines.knowledge.label import make_label
 from pipelines.knowledge.sandbox_frames import (
     OUT_OF_MEMORY_STATUS,
     Frame,
@@ -96,7 +97,7 @@ class Parser:
             return extract(body, content_type=content_type, url=url, name=name)
         request = Frame({"content_type": content_type, "url": url, "name": name}, body)
         with self._take_place():
-            return self._read(request, label=name or url or "the document")
+            return self._read(request, label=make_label(name or url))
 
     def close(self) -> None:
         """End the idle children; the parser can still be used."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pipelines.errors import Permanent
 from pipelines.knowledge.charset import find_utf16, has_mark
 from pipelines.knowledge.csv_dialect import looks_like_table
+from pipelines.knowledge.label import make_label
 from pipelines.knowledge.sniff_archive import (
     OLD_SIGNATURE,
     ZIP_SIGNATURES,
@@ -94,7 +95,7 @@ def sniff(
     body: bytes, *, content_type: str | None = None, url: str | None = None, name: str | None = None
 ) -> str:
     """The media type to read the bytes as; raises Permanent when they are no readable format."""
-    label = name or "the file"
+    label = make_label(name, default="the file")
     if body.startswith(ZIP_SIGNATURES):
         return sniff_zip(body, label=label)
     if body.startswith(OLD_SIGNATURE):
@@ -149,9 +150,15 @@ def _holds_table(head: bytes, *, is_whole: bool, is_labelled: bool) -> bool:
 
 def _find_suffix(*names: str | None) -> str:
     """The ending of the name, else of the address's path."""
-    paths = (urlsplit(name).path if "://" in name else name for name in names if name)
-    suffixes = (PurePosixPath(path).suffix.lower() for path in paths)
+    suffixes = (PurePosixPath(_find_path(name)).suffix.lower() for name in names if name)
     return next((suffix for suffix in suffixes if suffix), "")
+
+
+def _find_path(name: str) -> str:
+    try:
+        return urlsplit(name).path if "://" in name else name
+    except ValueError:
+        return ""
 
 
 def find_binary(body: bytes) -> str | None:
