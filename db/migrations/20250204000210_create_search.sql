@@ -26,8 +26,8 @@ SET work_mem = '32MB'
 AS $$
 #variable_conflict use_column
 DECLARE
-    k1 constant float8 := 1.2;
-    b constant float8 := 0.75;
+    k1 constant float8 := 1.2::float8;
+    b constant float8 := 0.75::float8;
     model text := (SELECT a.embedding_model FROM public.agents AS a
                    WHERE a.id = rank_chunks.agent_id);
     asked_words text[] := (private.words_of(left(query_text, 10000)))[1:500];
@@ -41,7 +41,7 @@ BEGIN
     IF NOT private.sees_agent(rank_chunks.agent_id) THEN
         RETURN;
     END IF;
-    SELECT array_agg(g.language), sum(g.chunks), sum(g.length)::float8 / sum(g.chunks)
+    SELECT array_agg(g.language), sum(g.chunks)::bigint, (sum(g.length) / sum(g.chunks))::float8
     INTO languages, total, average
     FROM (SELECT t.language, count(*) AS chunks, sum(t.length) AS length
           FROM worker.chunk_terms AS t

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,9 +12,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from db import search as searching
-from db.pool import Connection
+from db.embedded import Services
+from db.pool import Connection, connect
 from db.search import Asked
 from db.vectors import Vector, to_text
+from tests.conftest import fresh_database
 from tests.integration.schema_world import OTHER, OWNER, acting_as, insert, sign_up
 
 K1, B = 1.2, 0.75
@@ -60,6 +62,22 @@ def make_shelf(conn: Connection, user: UUID, *, model: str | None = None) -> She
 def add_source(conn: Connection, agent_id: UUID, source_id: UUID) -> None:
     source = {"id": source_id, "agent_id": agent_id, "name": "S", "type": "text", "content": "x"}
     insert(conn, "knowledge_sources", source)
+
+
+@pytest.fixture(scope="module")
+def shared(services: Services, template: str) -> Iterator[Connection]:
+    with (
+        fresh_database(services, template=template) as url,
+        connect(url, autocommit=True) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture
+def conn(shared: Connection) -> Iterator[Connection]:
+    """One database for the module; each test's writes are undone."""
+    with shared.transaction(force_rollback=True):
+        yield shared
 
 
 @pytest.fixture
@@ -189,7 +207,7 @@ def test_the_words_follow_every_change_of_a_chunk(shelf: Shelf) -> None:
 
 def test_a_move_within_the_document_rewrites_no_words(shelf: Shelf) -> None:
     chunk_id = shelf.put("apples")
-    versions = "SELECT xmin::text FROM worker.chunk_terms WHERE chunk_id = %s"
+    versions = "SELECT ctid::text FROM worker.chunk_terms WHERE chunk_id = %s"
     before = shelf.conn.execute(versions, [chunk_id]).fetchone()
 
     shelf.conn.execute(
@@ -248,10 +266,8 @@ def test_both_lists_are_fused_by_rank(shelf: Shelf) -> None:
     places = [(each.content, each.vector_rank, each.lexical_rank) for each in found]
     assert places == [("apples and fruit", 2, 2), ("fruit", 1, None), ("apples", None, 1)]
     assert [each.score for each in found] == pytest.approx([2 / 62, 1 / 61, 1 / 61])
-    assert (found[0].matched_words, found[0].similarity) == (
-        ["apple"],
-        pytest.approx(0.98, abs=0.01),
-    )
+    assert found[0].matched_words == ["apple"]
+    assert found[0].similarity == pytest.approx(0.98, abs=0.01)
 
 
 def test_one_list_alone_keeps_its_own_score(shelf: Shelf) -> None:
@@ -260,7 +276,8 @@ def test_one_list_alone_keeps_its_own_score(shelf: Shelf) -> None:
     (by_vector,) = searching.search(shelf.conn, Asked(shelf.agent_id, None, vector(1), limit=1))
     (by_words,) = searching.search(shelf.conn, Asked(shelf.agent_id, "apples", None, limit=1))
 
-    assert (by_vector.score, by_vector.lexical_rank) == (pytest.approx(0.6), None)
+    assert (by_vector.score, by_vector.lexical_rank) == (by_vector.similarity, None)
+    assert by_vector.score == pytest.approx(0.6)
     assert (by_words.score, by_words.vector_rank) == (by_words.lexical_score, None)
 
 
@@ -298,19 +315,20 @@ def test_a_filter_loses_no_row(shelf: Shelf, mode: str) -> None:
     text = None if mode == "vector" else "apples"
     meaning = None if mode == "words" else vector(1)
 
+    ways: list[dict[str, Any]] = [
+        {"source_ids": [other_source]},
+        {"filter": {"lang": "de"}},
+        {"source_ids": [other_source], "filter": {"lang": "de"}},
+        {"source_ids": []},
+    ]
     found = [
         [
             passage.chunk_id
             for passage in searching.search(
-                shelf.conn, Asked(shelf.agent_id, text, meaning, limit=5, **narrowed)
+                shelf.conn, Asked(shelf.agent_id, text, meaning, limit=5, **way)
             )
         ]
-        for narrowed in (
-            {"source_ids": [other_source]},
-            {"filter": {"lang": "de"}},
-            {"source_ids": [other_source], "filter": {"lang": "de"}},
-            {"source_ids": []},
-        )
+        for way in ways
     ]
 
     assert found == [[in_source], [in_german], [], []]
