@@ -23,6 +23,6 @@ SELECT EXISTS (SELECT FROM public.agents WHERE embedding_model = %(model)s)
 -- A question to a paid model costs the agent's owner as indexing does.
 INSERT INTO public.usage_logs
     (user_id, agent_id, usage_type, ai_model, prompt_tokens, total_tokens, unit_cost, total_cost)
-SELECT a.user_id, a.id, 'embedding', %(model)s, %(tokens)s, %(tokens)s,
-       %(cost)s::numeric / %(tokens)s, %(cost)s
+SELECT a.user_id, a.id, 'embedding', %(model)s, %(tokens)s::int, %(tokens)s::int,
+       %(cost)s::numeric / %(tokens)s::int, %(cost)s::numeric
 FROM public.agents AS a WHERE a.id = %(agent_id)s
