@@ -47,6 +47,12 @@ class Credentials:
             text = text.replace(form, HIDDEN)
         return text
 
+    def redact_bytes(self, body: bytes) -> bytes:
+        """The same in what a server answered."""
+        for form in self._forms:
+            body = body.replace(form.encode(), HIDDEN.encode())
+        return body
+
     def show_in(self, text: str) -> bool:
         return any(form in text for form in self._forms)
 

@@ -1,13 +1,15 @@
 """One attempt of `index_source` in the test's own process, on a real database with a real fence."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from db import demo, jobs
 from db.fence import Fence
@@ -17,13 +19,18 @@ from pipelines.gateways.addresses import Egress
 from pipelines.gateways.embedder import Embedder
 from pipelines.gateways.http import Client
 from pipelines.gateways.local_embedder import LocalEmbedder
+from pipelines.gateways.storage import Storage
 from pipelines.index_source import Desk, run
 from pipelines.knowledge.report import Report
 from pipelines.knowledge.sandbox import Parser
 from pipelines.readers.tools import ReadingTools
+from pipelines.sealing import Keyring, parse_keys
+from pipelines.vault import Vault
 from tests.queueing import dispatch, start_worker
 from workers.jobs import KINDS
 from workers.outcome import decide
+
+CREDENTIALS_KEY = "00112233445566778899aabbccddeeff" * 2
 
 
 @dataclass
@@ -37,6 +44,8 @@ class Indexing:
     files: Path
     embedder: Embedder
     url: str
+    vault: Vault = field(default_factory=lambda: Vault(Keyring(parse_keys(CREDENTIALS_KEY))))
+    storage: Storage | None = None
 
     def insert(self, type: str = "text", **fields: Any) -> UUID:
         """Insert a source as the web tier does; the trigger enqueues its job."""
@@ -58,9 +67,24 @@ class Indexing:
     def work(self, fence: Fence) -> Report:
         job = jobs.get_job(self.conn, fence.job_id)
         assert job is not None
-        reading = ReadingTools(fence, self.client, self.parser, self.files)
-        desk = Desk(fence, reading, lambda model: self.embedder)
-        return run(desk, source_id=UUID(job.args["source_id"]))
+        return run(self.desk(fence), source_id=UUID(job.args["source_id"]))
+
+    def desk(self, fence: Fence) -> Desk:
+        reading = ReadingTools(
+            fence, self.client, self.parser, self.files, vault=self.vault, storage=self.storage
+        )
+        return Desk(fence, reading, lambda model: self.embedder)
+
+    def set_credentials(self, source_id: UUID, **values: Any) -> None:
+        """As the source's owner does."""
+        owner = self.row("SELECT user_id FROM public.agents WHERE id = %s", self.agent_id)
+        with self.conn.transaction():
+            claims = json.dumps({"sub": str(owner["user_id"])})
+            self.conn.execute("SELECT set_config('request.jwt.claims', %s, true)", [claims])
+            self.conn.execute("SET LOCAL ROLE authenticated")
+            self.conn.execute(
+                "SELECT public.set_source_credentials(%s, %s)", [source_id, Jsonb(values)]
+            )
 
     @contextmanager
     def attempt(self) -> Iterator[Fence]:

@@ -1,9 +1,8 @@
 """Lets other people's client libraries send through the guarded client, and no other way."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx
 
@@ -11,8 +10,6 @@ from pipelines.gateways.http import RESERVED_HEADERS, Request, Response
 
 API_BYTES_MAX = 10_000_000
 API_DEADLINE_S = 30.0
-# How long a wait may go on after somebody asked the job to stop.
-STEP_S = 1.0
 
 
 class Sender(Protocol):
@@ -78,33 +75,3 @@ def _headers(answer: Response) -> dict[str, str]:
     """The body is whole and decoded by now: what was said of its transfer is not true any more."""
     past = ("content-encoding", "content-length", "transfer-encoding")
     return {name: value for name, value in answer.headers.items() if name.lower() not in past}
-
-
-@dataclass(slots=True)
-class Pace:
-    """At most `rate_per_s` calls on average, after a first burst; waits in steps that can end.
-
-    `check` raises once the job is to stop.
-    """
-
-    check: Callable[[], None]
-    rate_per_s: float
-    burst: int
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Any] = time.sleep
-    _free_at: float = 0.0
-
-    def take(self) -> None:
-        """Wait until the next call may be made."""
-        self.check()
-        now = self.now()
-        # Calls that were not made count for no more than a burst.
-        self._free_at = max(self._free_at, now - self.burst / self.rate_per_s)
-        self._free_at += 1 / self.rate_per_s
-        self.wait(self._free_at - now)
-
-    def wait(self, seconds: float) -> None:
-        until = self.now() + seconds
-        while (left := until - self.now()) > 0:
-            self.sleep(min(left, STEP_S))
-            self.check()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from db.sources import Source
 from pipelines.errors import Permanent
-from pipelines.readers import file, text, url
+from pipelines.readers import api, file, text, url
 from pipelines.readers.reading import Reading, Seen
 from pipelines.readers.tools import ReadingTools
 
@@ -12,6 +12,7 @@ READERS: dict[str, Callable[[Source, ReadingTools, Seen], Reading]] = {
     "text": text.read,
     "url": url.read,
     "file": file.read,
+    "api": api.read,
 }
 
 

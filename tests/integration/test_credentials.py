@@ -7,7 +7,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
 from db import credentials
 from db.fence import Fence, LeaseLost
@@ -38,15 +37,7 @@ def fence(knowledge: Indexing) -> Iterator[Fence]:
 
 
 def set_token(knowledge: Indexing, source_id: UUID, token: str = TOKEN) -> None:
-    """As the source's owner does."""
-    owner = knowledge.row("SELECT user_id FROM public.agents")["user_id"]
-    with knowledge.conn.transaction():
-        claims = f'{{"sub": "{owner}"}}'
-        knowledge.conn.execute("SELECT set_config('request.jwt.claims', %s, true)", [claims])
-        knowledge.conn.execute("SET LOCAL ROLE authenticated")
-        knowledge.conn.execute(
-            "SELECT public.set_source_credentials(%s, %s)", [source_id, Jsonb({"token": token})]
-        )
+    knowledge.set_credentials(source_id, token=token)
 
 
 def source_of(knowledge: Indexing) -> UUID:
