@@ -6,8 +6,14 @@ from pipelines.knowledge.charset import decode_html
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.html_main import Content, choose_content
 from pipelines.knowledge.html_noise import find_opened_ids
-from pipelines.knowledge.html_page import add_facts, read_facts
+from pipelines.knowledge.html_page import Facts, add_facts, read_facts
 from pipelines.knowledge.html_pieces import Piece
+from pipelines.knowledge.html_supplement import (
+    find_article,
+    find_missing,
+    write_sections,
+    write_text,
+)
 from pipelines.knowledge.html_tree import parse_html
 from pipelines.knowledge.html_walk import Walk
 from pipelines.knowledge.html_write import write_pieces
@@ -18,20 +24,36 @@ def read(raw: Raw) -> Document:
     """Read a page; raises Permanent when it is too large or holds no readable text."""
     root = parse_html(decode_html(raw.body, raw.charset))
     facts = read_facts(root, url=raw.url)
+    holds_scripts = next(root.iter("script"), None) is not None
     walk = Walk(find_opened_ids(root)).over(root.find("body"))
     content = choose_content(root, walk, facts)
-    document = _write(walk.pieces, content)
+    document = _write(walk.pieces, content, facts)
     if not document.blocks:
-        raise Permanent("the page has no readable text (it may be built by scripts in the browser)")
+        raise Permanent(
+            "the page has no readable text: it needs JavaScript, its text is built in the browser"
+            if holds_scripts
+            else "the page has no readable text"
+        )
     return add_facts(document, facts)
 
 
-def _write(pieces: list[Piece], content: Content) -> Document:
+def _write(pieces: list[Piece], content: Content, facts: Facts) -> Document:
+    kept = [piece for i, piece in enumerate(pieces) if i in content.kept or piece.kind == "leave"]
+    shown = "\n".join(piece.text for piece in kept)
+    article = find_article(facts.nodes, shown)
+    if len(article) > 2 * len(shown):
+        return _write_article(article)
     writer = DocumentWriter()
     if content.is_article:
         _enter_article(writer, pieces, content)
-    kept = (piece for i, piece in enumerate(pieces) if i in content.kept or piece.kind == "leave")
     write_pieces(writer, kept)
+    write_sections(writer, find_missing(facts.nodes, shown))
+    return writer.finish(mime="text/html")
+
+
+def _write_article(text: str) -> Document:
+    writer = DocumentWriter()
+    write_text(writer, text)
     return writer.finish(mime="text/html")
 
 

@@ -1,5 +1,6 @@
 """Corrections of the judge's choice on an article page, each measured on its own."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,6 +17,10 @@ LINK_SHARE_MAX = 0.5
 TEASER_LINK_SHARE_MIN = 0.7
 # How far behind a heading its own text may begin.
 SECTION_PIECES = 3
+
+_CREDIT = re.compile(
+    r"\b(?:photo\w*\s*(?::|by\b)|credit|courtesy|getty|reuters|afp|ap)\b|©", re.IGNORECASE
+)
 
 
 def correct_article(pieces: list[Piece], areas: list[Area], judged: frozenset[int]) -> set[int]:
@@ -64,7 +69,8 @@ class _Article:
             is_ours = holder is not None and body in (holder, holder.getparent())
             is_text = len(piece.text) > LINE_CHARS_MIN and piece.link_share < LINK_SHARE_MAX
             is_line = piece.kind in ("paragraph", "item") and is_text
-            if (is_line and is_ours) or piece.kind in ("code", "table"):
+            is_whole = piece.kind in ("code", "table")
+            if (is_line and is_ours) or is_whole or _is_own_caption(piece, body):
                 self.kept.add(index)
 
     def _find_body(self) -> HtmlElement | None:
@@ -135,3 +141,14 @@ def _is_quoted_post(element: HtmlElement | None) -> bool:
         return False
     quotes = [element, *element.iterancestors("blockquote")]
     return any(q.tag == "blockquote" and "twitter" in q.get("class", "") for q in quotes)
+
+
+def _is_own_caption(piece: Piece, body: HtmlElement | None) -> bool:
+    """Tell the caption of a figure among the article's paragraphs from a press photo's credit."""
+    caption = piece.holder
+    if piece.kind != "caption" or caption is None or caption.tag != "figcaption":
+        return False
+    if _CREDIT.search(piece.text):
+        return False
+    figure = caption.getparent()
+    return figure is not None and body is not None and figure.getparent() is body

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from lxml.html import HtmlElement
 
-from pipelines.knowledge.html_data import ARTICLE_TYPES, Node, has_type
+from pipelines.knowledge.html_data import ARTICLE_TYPES, Node, has_type, read_text
 
 TITLE_CHARS_MAX = 300
 _LANGUAGE_TAG = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]+)*\s*")
@@ -27,12 +27,15 @@ def read_metas(root: HtmlElement) -> Metas:
     return metas
 
 
-def find_title(root: HtmlElement, metas: Metas, *, url: str | None = None) -> str | None:
+def find_title(
+    root: HtmlElement, metas: Metas, nodes: list[Node], *, url: str | None = None
+) -> str | None:
     """The page's og:title, else its <title>, else its h1; the name of the site is cut off."""
     heads = [_join("".join(heading.itertext())) for heading in root.iter("h1")]
     named = [element.text or "" for element in root.iterfind(".//head/title")]
     sites = _find_site_names(metas, url)
-    titles = [_cut_site_name(_join(t), heads, sites) for t in [*metas.get("og:title", ()), *named]]
+    known = heads + [_join(read_text(node, "headline")) for node in nodes]
+    titles = [_cut_site_name(_join(t), known, sites) for t in [*metas.get("og:title", ()), *named]]
     candidates = [title for title in [*titles, *heads] if title]
     telling = (title for title in candidates if _shrink(title) not in sites)
     title = next(telling, candidates[0] if candidates else None)
@@ -59,7 +62,7 @@ def _cut_site_name(title: str, heads: list[str], sites: frozenset[str]) -> str:
     for kept, cut in ends:
         if kept.strip() and _shrink(cut) in sites:
             return _cut_site_name(kept.strip(), heads, sites)
-    shrunk = {_shrink(head) for head in heads}
+    shrunk = {_shrink(head) for head in heads} - {""}
     parts = [title[: one.start()] for one in breaks] + [title[one.end() :] for one in breaks]
     return next((part.strip() for part in parts if part and _shrink(part) in shrunk), title)
 

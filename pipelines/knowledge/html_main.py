@@ -16,6 +16,8 @@ from pipelines.knowledge.html_walk import Walk
 WORDED_CHARS_MAX = 600
 LINKED_CHARS_MAX = 100
 AREA_SHARE_MAX = 0.5
+# Pages that are arranged by tables have their menus in cells; a table of links is content.
+MENU_LINK_SHARE_MIN = 0.95
 MAIN_SHARE_MIN = 0.5
 ARTICLE_CHARS_MIN = 250
 # A page that does not call itself an article is read as one when the judge leaves little out
@@ -98,7 +100,9 @@ def _is_furniture(area: Area, pieces: list[Piece], total: int) -> bool:
     own_chars = area.chars - area.links_chars
     if area.chrome is Chrome.WORDED:
         return own_chars < WORDED_CHARS_MAX and area.chars < AREA_SHARE_MAX * total
-    if area.chrome is Chrome.NAMED or area.tag in ("table", "tr", "td"):
+    if area.chrome is Chrome.NAMED:
+        return False
+    if area.tag in ("table", "tr", "td") and area.links_chars < MENU_LINK_SHARE_MIN * area.chars:
         return False
     if all(piece.kind == "heading" for piece in pieces[area.start : area.end]):
         return False

@@ -5,11 +5,13 @@ from enum import Enum
 from functools import lru_cache
 from itertools import islice
 
+from lxml import etree
 from lxml.html import HtmlElement
 
 from pipelines.knowledge.html_words import (
     BUTTON_WORDS,
     CHROME_WORDS,
+    FURNITURE_NAMES,
     HIDING_CLASSES,
     LINE_NUMBER_WORDS,
     LINKED_CHROME_WORDS,
@@ -20,8 +22,10 @@ from pipelines.knowledge.html_words import (
     UNSEEN_TAGS,
 )
 
-# A button that opens a panel is a title (a question, a tab) when it says at least this much.
-OPENER_CHARS_MIN = 12
+# A button that opens a panel is a title (a question, a tab) when it says at least this much:
+# in bytes, for four Chinese characters say as much as twelve letters.
+OPENER_BYTES_MIN = 12
+OPENER_NODES_MAX = 8
 CALL_TO_ACTION_CHARS_MAX = 40
 NODES_MAX = 40
 TEXT_CHARS_MAX = 400
@@ -33,6 +37,9 @@ _SHOWN_AGAIN = re.compile(
     r":(?:block|flex|grid|inline|table|contents)\b|\bd-\w+-(?:block|flex|grid|inline|table)"
 )
 _SKIP_LINK = re.compile(r"\s*(?:skip|jump)\s+to\b", re.IGNORECASE)
+_ACTION_ADDRESS = re.compile(
+    r"/(?:edit|reply|flag|report)(?:[/?#]|$)|[?&](?:action|mode|do)=(?:edit|reply|quote|report)"
+)
 _NOTE_SIGN = re.compile(r"\s*\[?\s*(?:\d{1,3}|[a-z*†‡])\s*\]?\s*")
 
 
@@ -56,10 +63,15 @@ def find_chrome(element: HtmlElement) -> Chrome | None:
 
 @lru_cache(maxsize=4096)
 def _judge_names(classes: str, element_id: str) -> Chrome | None:
-    words = find_words(f"{classes} {element_id}")
-    if not words.isdisjoint(CHROME_WORDS):
+    names = f"{classes} {element_id}".split()
+    words = find_words(f"{classes} {element_id}").union(map(_squeeze, names))
+    if not words.isdisjoint(CHROME_WORDS) or not FURNITURE_NAMES.isdisjoint(names):
         return Chrome.WORDED
     return None if words.isdisjoint(LINKED_CHROME_WORDS) else Chrome.LINKED
+
+
+def _squeeze(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
 
 
 @lru_cache(maxsize=4096)
@@ -80,8 +92,25 @@ def is_unseen(element: HtmlElement, opened_ids: frozenset[str] = frozenset()) ->
     if not attributes or tag in ROOT_TAGS or not _is_hidden(element):
         return False
     is_panel = attributes.get("id") in opened_ids or attributes.get("role") == "tabpanel"
+    is_panel = is_panel or tag in ("del", "ins") or _follows_opener(element)
     names = f"{attributes.get('class', '')} {attributes.get('role', '')}"
     return not is_panel or not find_words(names).isdisjoint(NEVER_OPENED_WORDS)
+
+
+def is_opener(element: HtmlElement) -> bool:
+    """Tell whether a control opens a panel and is its title: a question, say, or a tab."""
+    if "aria-expanded" not in element.attrib:
+        return False
+    text = text_of(element)
+    return len(text.encode()) >= OPENER_BYTES_MIN and any(map(str.isalpha, text))
+
+
+def _follows_opener(element: HtmlElement) -> bool:
+    """Tell whether the element stands behind the control that opens it, or behind its heading."""
+    before = element.getprevious()
+    if before is None or not isinstance(before.tag, str):
+        return False
+    return any(is_opener(one) for one in islice(before.iter(etree.Element), OPENER_NODES_MAX))
 
 
 def _is_hidden(element: HtmlElement) -> bool:
@@ -106,7 +135,7 @@ def is_idle_control(element: HtmlElement, *, in_heading: bool) -> bool:
         parent = element.getparent()
         around = len(text_of(parent)) if parent is not None else 0
         return element.tag == "button" and 2 * len(text) < around
-    return element.get("aria-expanded") is None or len(text) < OPENER_CHARS_MIN
+    return not is_opener(element)
 
 
 def is_aid(element: HtmlElement, *, in_heading: bool) -> bool:
@@ -121,14 +150,19 @@ def is_aid(element: HtmlElement, *, in_heading: bool) -> bool:
 
 def is_call_to_action(element: HtmlElement, text: str) -> bool:
     """Tell "Get started" on a button from a telephone number or address on one."""
+    if "aria-expanded" in element.attrib or "aria-controls" in element.attrib:
+        return False
     if len(text) > CALL_TO_ACTION_CHARS_MAX or "@" in text or any(c.isdigit() for c in text):
         return False
+    if element.tag == "a" and _ACTION_ADDRESS.search(element.get("href", "")):
+        return True
     words = find_words(element.get("class", ""))
     return element.get("role") == "button" or not words.isdisjoint(BUTTON_WORDS)
 
 
 def is_line_number(element: HtmlElement) -> bool:
-    return not find_words(element.get("class", "").replace("-", "")).isdisjoint(LINE_NUMBER_WORDS)
+    words = find_words(element.get("class", "").replace("-", ""))
+    return not words.isdisjoint(LINE_NUMBER_WORDS) and not any(map(str.isalpha, text_of(element)))
 
 
 def text_of(element: HtmlElement) -> str:

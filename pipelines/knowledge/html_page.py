@@ -36,7 +36,7 @@ class Facts:
 def read_facts(root: HtmlElement, *, url: str | None) -> Facts:
     metas, nodes, base = read_metas(root), read_nodes(root), find_base(root, url)
     return Facts(
-        title=find_title(root, metas, url=url),
+        title=find_title(root, metas, nodes, url=url),
         language=find_declared_language(root, metas),
         published_at=find_published_at(root, metas, nodes),
         canonical=find_canonical(root, base),

@@ -18,11 +18,13 @@ from pipelines.knowledge.html_noise import (
     is_aid,
     is_idle_control,
     is_line_number,
+    is_opener,
     is_unseen,
 )
 from pipelines.knowledge.html_pieces import Area, Piece, Run, Slot
-from pipelines.knowledge.html_whole import read_code, read_table
+from pipelines.knowledge.html_whole import is_code, is_table, read_code, read_table
 from pipelines.knowledge.html_words import (
+    AFTERWORD_TITLES,
     CONTROL_TAGS,
     INLINE_TAGS,
     ROOT_TAGS,
@@ -32,6 +34,7 @@ from pipelines.knowledge.html_words import (
 
 HEADING_LEVELS = {f"h{level}": level for level in range(1, HEADING_LEVEL_MAX + 1)}
 LINKED_SHARE_MIN = 0.5
+TITLE_CHARS_MAX = 60
 FARM_LINKS_MIN = 3
 FARM_SHARE_MIN = 0.66
 FARM_LINK_CHARS_MAX = 45
@@ -94,6 +97,7 @@ class Walk:
         self._heading_level = heading_level
         self._details = 0
         self._definitions = 0
+        self._openers: list[tuple[int, int]] = []
 
     def over(self, root: HtmlElement) -> Walk:
         events = etree.iterwalk(root, events=("start", "end"))
@@ -116,7 +120,7 @@ class Walk:
         if self._is_skipped(element, place):
             self._push(element, place)
             return False
-        if element.tag in INLINE_TAGS:
+        if element.tag in INLINE_TAGS and not self._is_title(element, place):
             self._push(element, self._place_inline(element, place))
         else:
             self._flush(place)
@@ -159,7 +163,7 @@ class Walk:
 
     def _place_block(self, element: HtmlElement, place: Place) -> Place:
         tag = element.tag
-        if tag in HEADING_LEVELS or tag == "summary":
+        if tag in HEADING_LEVELS or tag == "summary" or self._is_title(element, place):
             return self._place_heading(tag, place)
         if tag in ("ul", "ol", "dir") or (tag == "dl" and _is_simple(element)):
             return self._place_list(place)
@@ -173,6 +177,19 @@ class Walk:
             return replace(place, in_main=True)
         return Place(in_main=place.in_main) if tag in ("td", "th") else place
 
+    def _is_title(self, element: HtmlElement, place: Place) -> bool:
+        """Tell whether the element is the title of a panel that it opens."""
+        if "aria-expanded" not in element.attrib or place.kind == "heading" or place.is_link:
+            return False
+        return is_opener(element) and not self._holds_blocks(element)
+
+    @staticmethod
+    def _holds_blocks(element: HtmlElement) -> bool:
+        return (
+            next(element.iterdescendants("ul", "ol", "table", "pre", *HEADING_LEVELS), None)
+            is not None
+        )
+
     def _place_heading(self, tag: str, place: Place) -> Place:
         """A summary is a heading below the one before it."""
         if place.item:
@@ -180,6 +197,8 @@ class Walk:
         level = HEADING_LEVELS.get(tag)
         if level is None:
             level = min(self._heading_level + max(self._details, 1), HEADING_LEVEL_MAX)
+        if tag not in HEADING_LEVELS and tag != "summary":
+            self._openers.append((len(self.pieces), level))
         elif not self._details:
             self._heading_level = level
         return replace(place, kind="heading", level=level)
@@ -268,9 +287,9 @@ class Walk:
 
     def _add_whole(self, element: HtmlElement, place: Place) -> bool:
         """Add code or a table, which are read as one piece; False when it is neither."""
-        if element.tag == "pre":
+        if is_code(element):
             pieces = read_code(element)
-        elif element.tag == "table":
+        elif is_table(element):
             pieces = read_table(element, self._read_cell)
         else:
             return False
@@ -280,7 +299,7 @@ class Walk:
             self.pieces.append(piece)
         if pieces and place.item:
             place.item.is_plain = True
-        return bool(pieces) or element.tag == "pre"
+        return bool(pieces) or is_code(element)
 
     def _read_cell(self, cell: HtmlElement) -> list[Piece]:
         return Walk(self._opened_ids).over(cell).pieces
@@ -291,6 +310,7 @@ class Walk:
         if not frame.is_block:
             return
         self._flush(frame.place)
+        self._leave_panels(frame)
         if frame.element.tag == "details":
             level = min(self._heading_level + self._details, HEADING_LEVEL_MAX)
             self.pieces.append(Piece("leave", level=level))
@@ -298,16 +318,32 @@ class Walk:
         elif len(self.pieces) > frame.pieces and frame.element.tag not in ROOT_TAGS:
             self._add_area(frame)
 
+    def _leave_panels(self, frame: Frame) -> None:
+        """A panel's section ends with the first element that holds its opener and its text."""
+        while self._openers and self._openers[-1][0] >= frame.pieces:
+            title, level = self._openers[-1]
+            if len(self.pieces) == title + 1:
+                return
+            self.pieces.append(Piece("leave", level=level))
+            self._openers.pop()
+
     def _add_area(self, frame: Frame) -> None:
         chars, links_chars = self.chars - frame.chars, self.links_chars - frame.links_chars
         chrome = find_chrome(frame.element)
         if chrome is Chrome.LINKED and links_chars < LINKED_SHARE_MIN * chars:
             chrome = None
+        if chrome is None and self._is_afterword(frame):
+            chrome = Chrome.WORDED
         if chrome is None and _is_link_farm(chars, links_chars, self.links - frame.links):
             chrome = Chrome.LINKED
         if chrome is not None:
             span = (frame.pieces, len(self.pieces))
             self.areas.append(Area(chrome, frame.element.tag, *span, chars, links_chars))
+
+    def _is_afterword(self, frame: Frame) -> bool:
+        first = self.pieces[frame.pieces]
+        is_short = first.kind in ("heading", "paragraph") and len(first.text) < TITLE_CHARS_MAX
+        return is_short and first.text.casefold().strip(" :?!.…") in AFTERWORD_TITLES
 
 
 def _is_link_farm(chars: int, links_chars: int, links: int) -> bool:

@@ -1,5 +1,6 @@
 """Elements that are read whole: code, kept as it is, and tables, written as pipe rows."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ COLUMNS_MAX = 200
 # A cell that spans rows is written again in each of them when it is no longer than this.
 REPEATED_CELL_CHARS_MAX = 80
 
+CELL_ROLES = ("cell", "gridcell", "columnheader", "rowheader")
+
+_KEPT_SPACE = re.compile(r"white-space\s*:\s*(?:pre|pre-wrap|break-spaces)\s*(?:;|$)")
+
 CellReader = Callable[[HtmlElement], list[Piece]]
 
 
@@ -29,6 +34,12 @@ def read_code(element: HtmlElement) -> list[Piece]:
     if not text.strip():
         return []
     return [Piece("code", text.strip("\n").rstrip(), element, slots=slots[:1])]
+
+
+def is_code(element: HtmlElement) -> bool:
+    """Tell whether the element is a `pre`, or any other that is styled as code."""
+    style = element.get("style", "")
+    return element.tag == "pre" or bool(_KEPT_SPACE.search(style) and "mono" in style)
 
 
 def _iterate_code(element: HtmlElement) -> Iterator[tuple[str, Slot]]:
@@ -69,7 +80,7 @@ def read_table(table: HtmlElement, read_cell: CellReader) -> list[Piece]:
     if _is_layout(table):
         return []
     piece = Piece("table", holder=table)
-    rows = [row for row in table.iter("tr") if not is_unseen(row)]
+    rows = [row for row in _iterate_rows(table) if not is_unseen(row)]
     lines = [[_read_cell(cell, read_cell, piece) for cell in _find_cells(row)] for row in rows]
     if any(len(cell.text) > CELL_CHARS_MAX for line in lines for cell in line):
         return []
@@ -82,6 +93,20 @@ def read_table(table: HtmlElement, read_cell: CellReader) -> list[Piece]:
         return []
     piece.text, piece.header_chars = written.text, written.header_chars
     return [*_read_captions(table, read_cell), piece]
+
+
+def is_table(element: HtmlElement) -> bool:
+    """Tell whether the element is a table, by its tag or, made of other elements, by its role."""
+    return element.tag == "table" or element.get("role") in ("table", "grid", "treegrid")
+
+
+def _iterate_rows(table: HtmlElement) -> Iterator[HtmlElement]:
+    if table.tag == "table":
+        yield from table.iter("tr")
+        return
+    for element in table.iterdescendants():
+        if element.get("role") == "row":
+            yield element
 
 
 def _is_layout(table: HtmlElement) -> bool:
@@ -100,14 +125,21 @@ def _holds_line_numbers(table: HtmlElement) -> bool:
 
 
 def _find_cells(row: HtmlElement) -> list[HtmlElement]:
-    return [cell for cell in row.iterchildren("td", "th") if not is_unseen(cell)]
+    if row.tag == "tr":
+        return [cell for cell in row.iterchildren("td", "th") if not is_unseen(cell)]
+    cells = (cell for cell in row.iterdescendants() if cell.get("role") in CELL_ROLES)
+    return [cell for cell in cells if not is_unseen(cell)]
 
 
 def _is_header(row: HtmlElement) -> bool:
     cells = _find_cells(row)
     parent = row.getparent()
     in_head = parent is not None and parent.tag == "thead"
-    return bool(cells) and (in_head or all(cell.tag == "th" for cell in cells))
+    return bool(cells) and (in_head or all(_is_head(cell) for cell in cells))
+
+
+def _is_head(cell: HtmlElement) -> bool:
+    return cell.tag == "th" or bool(cell.get("role") == "columnheader")
 
 
 def _read_cell(cell: HtmlElement, read_cell: CellReader, table: Piece) -> Cell:

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.extract import extract
+from tests.unit.expected_pages import SamplePage, find_broken_claims, load_sample_pages
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "extract"
 PAGES = sorted(path.stem for path in SAMPLES.glob("*.html"))
@@ -18,6 +19,13 @@ def test_a_page_is_read_as_its_outline_says(name: str) -> None:
     document = extract(body, content_type="text/html")
 
     assert write_outline(document) == (SAMPLES / f"{name}.outline").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", load_sample_pages(), ids=lambda page: str(page.name))
+def test_a_page_of_every_kind_and_maker_is_read_whole_and_clean(page: SamplePage) -> None:
+    document = extract(page.body, content_type="text/html")
+
+    assert find_broken_claims(document, page.claims) == []
 
 
 def write_outline(document: Document) -> str:
