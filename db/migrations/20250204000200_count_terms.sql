@@ -136,7 +136,8 @@ $$;
 CREATE FUNCTION private.store_terms(chunk public.knowledge_chunks) RETURNS void
 LANGUAGE sql SET search_path = '' AS $$
     WITH read AS MATERIALIZED (
-        SELECT private.words_of(concat_ws(E'\n', chunk.metadata ->> 'title', (
+        SELECT private.words_of(concat_ws(E'\n', chunk.metadata ->> 'title',
+            chunk.metadata #>> '{document,title}', (
             SELECT string_agg(heading, E'\n') FROM jsonb_array_elements_text(
                 CASE jsonb_typeof(chunk.metadata -> 'heading_path')
                 WHEN 'array' THEN chunk.metadata -> 'heading_path' ELSE '[]' END) AS heading
@@ -190,10 +191,12 @@ CREATE TRIGGER renew_terms
     AFTER UPDATE OF id, agent_id, source_id, embedding_model, content, metadata
     ON public.knowledge_chunks FOR EACH ROW
     WHEN ((OLD.id, OLD.agent_id, OLD.source_id, OLD.embedding_model, OLD.content,
-           OLD.metadata -> 'title', OLD.metadata -> 'heading_path')
+           OLD.metadata -> 'title', OLD.metadata #> '{document,title}',
+           OLD.metadata -> 'heading_path')
           IS DISTINCT FROM
           (NEW.id, NEW.agent_id, NEW.source_id, NEW.embedding_model, NEW.content,
-           NEW.metadata -> 'title', NEW.metadata -> 'heading_path'))
+           NEW.metadata -> 'title', NEW.metadata #> '{document,title}',
+           NEW.metadata -> 'heading_path'))
     EXECUTE FUNCTION private.keep_terms();
 CREATE TRIGGER empty_terms AFTER TRUNCATE ON public.knowledge_chunks
     FOR EACH STATEMENT EXECUTE FUNCTION private.keep_terms();

@@ -184,13 +184,13 @@ def test_any_text_can_be_stored(shelf: Shelf, content: str) -> None:
 
 
 def test_title_and_headings_above_a_chunk_count_as_its_words(shelf: Shelf) -> None:
-    metadata = {"title": "Shipping guide", "heading_path": ["Returns", "Deadlines"]}
-    shelf.put("Thirty days.", metadata=metadata)
+    above = {"document": {"title": "Shipping guide"}, "heading_path": ["Returns", "Deadlines"]}
+    shelf.put("Thirty days.", metadata={"title": "Manual", **above})
     shelf.put("Forty days.", metadata={"heading_path": "not a list"})
 
-    found = [shelf.words(word) for word in ("shipping", "return", "deadline")]
+    found = [shelf.words(word) for word in ("manuals", "shipping", "return", "deadline")]
 
-    assert found == [["Thirty days."]] * 3
+    assert found == [["Thirty days."]] * 4
 
 
 def test_the_words_follow_every_change_of_a_chunk(shelf: Shelf) -> None:
