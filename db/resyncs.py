@@ -52,6 +52,12 @@ def is_being_indexed(conn: Connection, source_id: UUID) -> bool:
     return row is not None and bool(row[0])
 
 
+def find_reading_kind(conn: Connection, source_id: UUID) -> str | None:
+    """The kind of job that reads the source whole; None when it is gone."""
+    row = conn.execute(SQL.find_reading_kind, {"source_id": source_id}).fetchone()
+    return None if row is None else str(row[0])
+
+
 def touch_source(conn: Connection, source_id: UUID) -> bool:
     """Note the time of a good source in which nothing changed; False where it was not good."""
     return conn.execute(SQL.touch_source, {"source_id": source_id}).rowcount == 1

@@ -7,6 +7,9 @@ SELECT EXISTS (
     WHERE j.kind = 'index_source' AND j.unique_key = %(source_id)s::uuid::text
       AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable'))
 
+-- name: find_reading_kind
+SELECT worker.reading_kind(s) FROM public.knowledge_sources AS s WHERE s.id = %(source_id)s
+
 -- name: touch_source
 -- Nothing but the time, where there is nothing else to say.
 UPDATE public.knowledge_sources SET last_synced_at = now()

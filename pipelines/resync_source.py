@@ -41,12 +41,13 @@ def run(desk: Desk, *, source_id: UUID, crawl: Crawl) -> dict[str, Any]:
     with desk.db.read() as conn:
         source = sources.load_source(conn, source_id)
         past = sources.load_state(conn, source_id)
+        kind = resyncs.find_reading_kind(conn, source_id)
         is_left = resyncs.is_being_indexed(conn, source_id)
     if source is None:
         raise gone(source_id)
     if is_left:
         return LEFT
-    if source.settings.get("crawl"):
+    if kind == "crawl_site":
         with desk.db.write() as conn:
             crawl(conn, source_id)
         return {"left_to": "crawl_site"}

@@ -36,7 +36,7 @@ DECLARE
     ends int[];
     found int[] := '{}';
 BEGIN
-    FOREACH part IN ARRAY string_to_array(lower(field), ',') LOOP
+    FOREACH part IN ARRAY coalesce(string_to_array(lower(field), ','), '{}') LOOP
         m := regexp_match(part, '^(?:(\*)|(\d{1,2}|[a-z]{3})(?:-(\d{1,2}|[a-z]{3}))?)(?:/(\d\d?))?$');
         IF m IS NULL THEN
             RETURN NULL;
@@ -164,6 +164,9 @@ CREATE TRIGGER explain_sync_on_insert BEFORE INSERT ON public.knowledge_sources
     FOR EACH ROW WHEN (NEW.auto_sync) EXECUTE FUNCTION worker.explain_sync();
 CREATE TRIGGER explain_sync BEFORE UPDATE OF auto_sync, sync_frequency ON public.knowledge_sources
     FOR EACH ROW EXECUTE FUNCTION worker.explain_sync();
+CREATE TRIGGER explain_retry BEFORE UPDATE OF status ON public.knowledge_sources
+    FOR EACH ROW WHEN (NEW.status = 'pending' AND OLD.status <> 'pending')
+    EXECUTE FUNCTION worker.explain_sync();
 
 -- A text is all there is: nothing of it can be fresher elsewhere.
 CREATE FUNCTION worker.plan_sync() RETURNS trigger

@@ -26,6 +26,11 @@ BEGIN
     WHERE s.id = (NEW.args ->> 'source_id')::uuid;
     RETURN NULL;
 END $$;
+-- Refreshing a site is crawling it, after what customers just asked for.
+CREATE OR REPLACE TRIGGER fail_source AFTER UPDATE OF state ON worker.jobs
+    FOR EACH ROW WHEN ((NEW.kind = 'index_source' OR NEW.kind = 'crawl_site' AND NEW.priority <= 0)
+                       AND OLD.state <> NEW.state AND NEW.state IN ('discarded', 'cancelled'))
+    EXECUTE FUNCTION worker.fail_source();
 
 -- A run that ended without storing anything. Completed ones are recorded where they store.
 CREATE FUNCTION worker.record_failed_run() RETURNS trigger
@@ -115,8 +120,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER fail_resync AFTER UPDATE OF state ON worker.jobs
-    FOR EACH ROW WHEN (NEW.kind = 'resync_source' AND OLD.state <> NEW.state
-                       AND NEW.state IN ('discarded', 'cancelled'))
+    FOR EACH ROW WHEN ((NEW.kind = 'resync_source' OR NEW.kind = 'crawl_site' AND NEW.priority > 0)
+                       AND OLD.state <> NEW.state AND NEW.state IN ('discarded', 'cancelled'))
     EXECUTE FUNCTION worker.fail_resync();
 
 -- A source that goes back to what it had is no news: nothing was completed.
