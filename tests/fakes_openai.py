@@ -5,6 +5,7 @@ import json
 import math
 import re
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.fakes_openai_rules import (
     Refused,
     check,
     check_key,
+    invalid,
     parse,
     rate_limited,
 )
@@ -36,6 +38,7 @@ Fault = Literal[
     "echo_key",  # 401 that repeats the whole key, as some gateways do
     "refuse",  # hangs up before answering; nothing is billed
     "cut",  # hangs up within the answer; billed
+    "slow",  # a second late
     "silent",
     "drip",
     "json",
@@ -51,10 +54,34 @@ Fault = Literal[
     "no_usage",
 ]
 
+# Billed, and nobody can use the answer.
+LOST: frozenset[Fault] = frozenset(
+    {
+        "cut",
+        "silent",
+        "drip",
+        "json",
+        "html",
+        "short_vectors",
+        "uneven_vectors",
+        "missing_vector",
+        "wrong_index",
+        "nan",
+        "zeros",
+        "text_vector",
+    }
+)
+SLOW_S = 1.0
+
 
 @dataclass
 class FakeOpenAI:
-    """`billed` holds every text that was paid for, in order; `requests` every body that came."""
+    """`billed` holds every text that was paid for, in order; `requests` every body that came.
+
+    `lost` and `tokens_lost` are of what was billed and answered with nothing that can be used.
+    `refuses` may give the words with which a text, and with it its whole request, is refused.
+    `admitted` are the moments and tokens of the requests that passed the rate limits.
+    """
 
     base_url: str = ""
     api_key: str = KEY
@@ -62,6 +89,12 @@ class FakeOpenAI:
     tokens_bucket: Bucket = field(default_factory=lambda: Bucket(None))
     billed: list[str] = field(default_factory=list)
     tokens_billed: int = 0
+    lost: list[str] = field(default_factory=list)
+    tokens_lost: int = 0
+    admitted: list[tuple[float, int]] = field(default_factory=list)
+    limited: int = 0
+    answer_after_s: float = 0.0
+    refuses: Callable[[str], str | None] = lambda text: None
     requests: list[dict[str, Any]] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
     choose_fault: Callable[[], Fault | None] = lambda: None
@@ -72,9 +105,21 @@ class FakeOpenAI:
         """The next requests that are valid end like this, one each."""
         self.faults.extend(faults)
 
-    def limit(self, *, requests: int | None = None, tokens: int | None = None) -> None:
-        """Allow so many a minute."""
-        self.requests_bucket, self.tokens_bucket = Bucket(requests), Bucket(tokens)
+    def limit(
+        self, *, requests: int | None = None, tokens: int | None = None, full: bool = True
+    ) -> None:
+        """Allow so many a minute; unless `full`, as if all of it had just been used."""
+        used_at = 0.0 if full else time.monotonic()
+        self.requests_bucket = Bucket(requests, at=used_at)
+        self.tokens_bucket = Bucket(tokens, at=used_at)
+
+    def share_used(self) -> float:
+        """Of the tokens that the limit allowed from the first admitted request to the last."""
+        per_minute = self.tokens_bucket.per_minute
+        assert per_minute is not None
+        (began_at, _), (ended_at, _) = self.admitted[0], self.admitted[-1]
+        used = sum(tokens for _, tokens in self.admitted[:-1])
+        return used / ((ended_at - began_at) * per_minute / 60)
 
 
 @contextmanager
@@ -122,12 +167,22 @@ class _Handler(BaseHTTPRequestHandler):
         texts, counts = check(body)
         with self.fake.lock:
             self.fake.requests.append(body)
+            self._check_texts(texts)
             self._take_from_buckets(sum(counts))
             fault = self.fake.faults.popleft() if self.fake.faults else self.fake.choose_fault()
             self._refuse_by(fault)
             self.fake.billed.extend(texts)
             self.fake.tokens_billed += sum(counts)
+            if fault in LOST:
+                self.fake.lost.extend(texts)
+                self.fake.tokens_lost += sum(counts)
+        self.fake.stopped.wait(self.fake.answer_after_s + (SLOW_S if fault == "slow" else 0))
         self._embed(body, texts, tokens=sum(counts), fault=fault)
+
+    def _check_texts(self, texts: list[str]) -> None:
+        for text in texts:
+            if words := self.fake.refuses(text):
+                raise invalid(words)
 
     def _take_from_buckets(self, tokens: int) -> None:
         early_s = self.fake.requests_bucket.take(1)
@@ -135,7 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
         if early_s is None:
             early_s = self.fake.tokens_bucket.take(tokens)
         if early_s is not None:
+            self.fake.limited += 1
             raise rate_limited(name, early_s)
+        self.fake.admitted.append((time.monotonic(), tokens))
 
     def _refuse_by(self, fault: Fault | None) -> None:
         match fault:

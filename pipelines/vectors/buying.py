@@ -289,6 +289,7 @@ class Buying:
 
     def _refused(self, lot: Lot, error: JobError, *, too_long: bool = False) -> None:
         """Halve until the one text is found that the provider will not have."""
+        self._check_provider(error)
         if len(lot.texts) > 1:
             self._lots.extendleft(reversed(lot.halves()))
             return
@@ -296,7 +297,6 @@ class Buying:
         if smaller is not None:
             self._lots.appendleft(smaller)
             return
-        self._check_provider(error)
         self.bill.refused.append(Refusal(lot.texts[0].hash, str(error)))
         self._release(set(lot.hashes))
         if len(self.bill.refused) > REFUSED_MAX:
@@ -306,7 +306,7 @@ class Buying:
             ) from error
 
     def _check_provider(self, error: JobError) -> None:
-        """Raises `error` where even a single letter is refused: then it is not the text's doing."""
+        """Raises `error` where even a single letter is refused: then it is no text's doing."""
         if self._accepts:
             return
         try:

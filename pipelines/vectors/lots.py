@@ -116,23 +116,21 @@ def pieces_of(text: str, encoding: tiktoken.Encoding, *, tokens_max: int) -> lis
     number = max(1, -(-total // tokens_max))
     while True:
         pieces = cut_evenly(text, number)
-        if len(pieces) < number or all(count(piece, encoding) <= tokens_max for piece in pieces):
+        if number >= len(text) or all(count(piece, encoding) <= tokens_max for piece in pieces):
             return [piece for piece in pieces if piece.strip()]
         number += 1
 
 
 def cut_evenly(text: str, number: int) -> list[str]:
     """At white space where some is near."""
-    size = -(-len(text) // number)
     pieces, start = [], 0
-    while start < len(text):
-        end = min(len(text), start + size)
-        space = text.rfind(" ", start + size // 2, end)
-        if end < len(text) and space > start:
-            end = space
+    for left in range(number, 1, -1):
+        size = -(-(len(text) - start) // left)
+        space = text.rfind(" ", start + size // 2, start + size)
+        end = space if space > start else start + size
         pieces.append(text[start:end])
         start = end
-    return pieces
+    return [*pieces, text[start:]]
 
 
 def by_hash(lot: Lot, rows: Vectors) -> list[tuple[Text, Vector]]:
