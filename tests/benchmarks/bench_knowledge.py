@@ -11,9 +11,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from platform import python_version
 from random import Random
@@ -231,7 +232,9 @@ def ours(world: World) -> Iterator[Run]:
 
 @contextmanager
 def crew(world: World) -> Iterator[None]:
+    # The commands' logs are shown at their end, for tests that fail.
     with (
+        redirect_stdout(StringIO()),
         TemporaryDirectory(prefix="avivro-bench-") as folder,
         avivro(
             Path(folder) / "run",
