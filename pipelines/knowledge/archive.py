@@ -17,7 +17,7 @@ ENTRY_BYTES_MAX = 300_000_000
 TOTAL_BYTES_MAX = 400_000_000
 # Honest Office files unpack to 5-50 times their size; below the floor no ratio is a danger.
 RATIO_MAX = 200
-RATIO_FLOOR_BYTES = 20_000_000
+RATIO_FLOOR_BYTES = 50_000_000
 
 _ENTRY_MARK = b"PK\x01\x02"
 _CHUNK_BYTES = 65_536

@@ -11,9 +11,10 @@ from lxml import etree
 from pipelines.errors import Permanent
 
 # The XML of one paragraph, table or row, which is held as a tree.
-BLOCK_BYTES_MAX = 32_000_000
-# libxml2 itself refuses more, and texts and attributes of more than 10 MB.
+BLOCK_BYTES_MAX = 24_000_000
+# What libxml2 itself allows.
 DEPTH_MAX = 256
+TEXT_CHARS_MAX = 10_000_000
 
 _OPTIONS = {
     "resolve_entities": False,
@@ -131,9 +132,16 @@ def _check_type(element: etree._Element, label: str) -> None:
 
 
 def _explain(error: Exception, label: str) -> Permanent:
-    text = str(error)
-    if "depth" in text.lower():
+    """What the parser's complaint means; raises MemoryError where it could not get on."""
+    text = str(error).lower()
+    if isinstance(error, etree.XMLSyntaxError) and error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+        raise MemoryError from error
+    if "depth" in text:
         return Permanent(f"{label} is nested too deeply: more than {DEPTH_MAX} levels (the limit)")
-    if "entit" in text.lower() or "amplification" in text.lower():
+    if "entit" in text or "amplification" in text:
         return Permanent(f"{label} declares XML entities, which are not read: it may be an attack")
+    if "too long" in text or "limit" in text:
+        return Permanent(
+            f"{label} holds a text or a name of more than {TEXT_CHARS_MAX:,} characters (the limit)"
+        )
     return Permanent(f"{label} is damaged: its XML cannot be read")

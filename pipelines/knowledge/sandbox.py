@@ -70,6 +70,10 @@ class ChildEndedError(Exception):
         self.is_expired = is_expired
 
 
+class ChildFailedError(Exception):
+    """The child met an error that no reader foresaw; the message is its trace."""
+
+
 class Parser:
     """Reads documents; keeps up to `children_max` children warm until close()."""
 
@@ -123,10 +127,16 @@ class Parser:
         except ChildEndedError as ended:
             if _is_final(ended, documents=child.documents):
                 raise self._refuse(ended, label) from ended
+        except ChildFailedError as failure:
+            # Memory that others left full fails in any line, even in that of an import.
+            if child.documents == 1:
+                raise _refuse_failed(failure, label) from failure
         try:
             return self._ask(self._start(), request, label)
         except ChildEndedError as ended:
             raise self._refuse(ended, label) from ended
+        except ChildFailedError as failure:
+            raise _refuse_failed(failure, label) from failure
 
     def _take_idle(self) -> "_Child | None":
         with self._lock:
@@ -147,18 +157,16 @@ class Parser:
 
     def _ask(self, child: "_Child", request: Frame, label: str) -> Document:
         answer = child.ask(request)
-        if "refused" in answer.header:
-            self._put_back(child)
-            raise Permanent(str(answer.header["refused"]))
         if "failed" in answer.header:
             child.end()
-            log.error("reading %s failed:\n%s", label, answer.header["failed"])
-            raise Permanent(f"{label} could not be read: it is damaged, or not what it says it is")
-        document = child.unpack(answer)
+            raise ChildFailedError(str(answer.header["failed"]))
+        document = None if "refused" in answer.header else child.unpack(answer)
         if int(answer.header.get("memory_bytes", 0)) > RETIRE_BYTES:
             child.end()
         else:
             self._put_back(child)
+        if document is None:
+            raise Permanent(str(answer.header["refused"]))
         return document
 
     def _put_back(self, child: "_Child") -> None:
@@ -175,6 +183,11 @@ class Parser:
         if ended.status == OUT_OF_MEMORY_STATUS:
             return Permanent(f"{cause}: it took too much memory ({limits.memory})")
         return Permanent(f"{cause}: its reader broke down ({limits.memory}, {limits.time})")
+
+
+def _refuse_failed(failure: ChildFailedError, label: str) -> Permanent:
+    log.error("reading %s failed:\n%s", label, failure)
+    return Permanent(f"{label} could not be read: it is damaged, or not what it says it is")
 
 
 def _is_final(ended: ChildEndedError, *, documents: int) -> bool:

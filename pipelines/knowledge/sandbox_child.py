@@ -102,7 +102,7 @@ def _answer(request: Frame) -> Frame:
         )
         frame = pack_document(document)
     except Permanent as error:
-        return Frame({"refused": str(error)}, b"")
+        frame = Frame({"refused": str(error)}, b"")
     except Exception as error:  # noqa: BLE001 - what a hostile file provokes, the worker is told
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             # What is left of the heap is not to be trusted with another answer.

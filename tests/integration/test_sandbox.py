@@ -17,6 +17,7 @@ from pipelines.knowledge import sandbox
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.extract import extract
 from pipelines.knowledge.sandbox import Limits, Parser
+from pipelines.knowledge.sandbox_frames import Frame
 from tests.unit.extract_pdfs import make_pdf, stack
 
 PAGE = b"<html><title>Soap</title><h1>Soap</h1><p>Made of olive oil and lye.</p></html>"
@@ -130,6 +131,35 @@ def test_a_child_that_grew_is_retired(parser: Parser, monkeypatch: pytest.Monkey
     read(parser)
 
     assert find_children() == []
+
+
+def test_a_child_that_a_refused_file_filled_is_retired(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "RETIRE_BYTES", 1)
+
+    with pytest.raises(Permanent, match="no readable text"):
+        read(parser, b"<html><script>x()</script></html>")
+
+    assert find_children() == []
+
+
+def test_what_fails_in_a_child_that_others_used_is_tried_in_a_fresh_one(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(parser)
+    ask = sandbox._Child.ask
+    asked: list[int] = []
+
+    def fail_once(child: sandbox._Child, request: Frame) -> Frame:
+        asked.append(child.documents)
+        answer = ask(child, request)
+        return Frame({"failed": "ImportError"}, b"") if len(asked) == 1 else answer
+
+    monkeypatch.setattr(sandbox._Child, "ask", fail_once)
+
+    assert read(parser).title == "Soap"
+    assert asked == [1, 0]
 
 
 def test_plain_text_needs_no_child(parser: Parser) -> None:
