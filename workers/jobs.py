@@ -69,8 +69,30 @@ class ScheduleResyncs:
     """Enqueue the sources that are due to be refreshed."""
 
 
+@dataclass(frozen=True, slots=True)
+class CrawlSite:
+    """Find the pages of a site and make each a source."""
+
+    source_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCrawl:
+    """The callback of a crawl: say on its source how it went."""
+
+    source_id: UUID
+
+
 Payload = (
-    IndexSource | Probe | Prune | ReindexAgent | ReportReindex | ResyncSource | ScheduleResyncs
+    IndexSource
+    | Probe
+    | Prune
+    | ReindexAgent
+    | ReportReindex
+    | ResyncSource
+    | ScheduleResyncs
+    | CrawlSite
+    | ReportCrawl
 )
 
 
@@ -116,6 +138,9 @@ KINDS = {kind.name: kind for kind in (
          unique_by="source_id"),
     Kind(ScheduleResyncs, "default", RetryPlan(3, first_s=5), time_limit_s=300,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(CrawlSite, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=300,
+         unique_by="source_id", rerun=True),
+    Kind(ReportCrawl, "default", RetryPlan(5, first_s=5), time_limit_s=60),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from db.fence import Fence
 from db.jobs import Claimed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.gateways.embedder import Embedder
     from pipelines.gateways.gate import Claims, Gate
     from pipelines.gateways.http import Client
+    from pipelines.gateways.polite import PoliteClient
     from pipelines.gateways.storage import Storage
     from pipelines.knowledge.sandbox import Parser
     from pipelines.readers.tools import ReadingTools
@@ -78,6 +80,7 @@ class Toolbox:
             try_number=burnt_attempts(job, KINDS[job.kind].retry),
             box=self,
             waited=Waited(**(job.waited or {})),
+            tenant=job.tenant,
         )
 
 
@@ -92,6 +95,13 @@ class Tools:
     try_number: int
     box: Toolbox
     waited: Waited
+    tenant: UUID | None = None
+
+    @property
+    def polite(self) -> "PoliteClient":
+        from pipelines.gateways.polite import PoliteClient
+
+        return PoliteClient(self.box.client, self.db, self.tenant)
 
     @property
     def reading(self) -> "ReadingTools":
@@ -99,7 +109,7 @@ class Tools:
 
         return ReadingTools(
             db=self.db,
-            client=self.box.client,
+            client=self.polite,
             parser=self.box.parser,
             files=self.box.config.home / uploads.FOLDER,
             vault=self.box.vault,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.fence import Fence
-from pipelines.gateways.http import Client
+from pipelines.gateways.polite import Requester
 from pipelines.gateways.storage import Storage
 from pipelines.knowledge.sandbox import Parser
 from pipelines.vault import Vault
@@ -24,7 +24,7 @@ class ReadingTools:
     """
 
     db: Fence
-    client: Client
+    client: Requester
     parser: Parser
     files: Path
     step: Callable[[int, int], None] = tell_nobody

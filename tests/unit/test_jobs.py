@@ -9,10 +9,12 @@ from workers import actors, jobs
 from workers.jobs import (
     KINDS,
     QUEUES,
+    CrawlSite,
     IndexSource,
     Probe,
     Prune,
     ReindexAgent,
+    ReportCrawl,
     ReportReindex,
     ResyncSource,
     ScheduleResyncs,
@@ -27,10 +29,12 @@ SOURCE_ID = UUID("8c3f6a52-6f0e-4f0d-9f3e-0d6a1f1f9a11")
 
 def test_every_kind_is_named_after_its_payload() -> None:
     assert {name: kind.payload for name, kind in KINDS.items()} == {
+        "crawl_site": CrawlSite,
         "index_source": IndexSource,
         "probe": Probe,
         "prune": Prune,
         "reindex_agent": ReindexAgent,
+        "report_crawl": ReportCrawl,
         "report_reindex": ReportReindex,
         "resync_source": ResyncSource,
         "schedule_resyncs": ScheduleResyncs,
