@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,16 +61,15 @@ class FakeApi:
             return conditional(call, found)
         following = f"{self.url}{call.path}?cursor={after}&limit={size}"
         found["next"] = following
-        return conditional(
-            call, found, Link=f'<{self.url}/first>; rel="first", <{following}>; rel="next"'
-        )
+        link = f'<{self.url}/first>; rel="first", <{following}>; rel="next"'
+        return conditional(call, found, {"Link": link})
 
 
-def conditional(call: Call, value: Any, **headers: str) -> Answer:
+def conditional(call: Call, value: Any, headers: Mapping[str, str] | None = None) -> Answer:
     etag = f'"{hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]}"'
     if call.headers.get("if-none-match") == etag:
         return Answer(304, b"", {"ETag": etag})
-    return as_json(value, ETag=etag, **headers)
+    return as_json(value, {"ETag": etag, **(headers or {})})
 
 
 @contextmanager

@@ -36,10 +36,9 @@ class Answer:
     drip_s: float = 0.0
 
 
-def as_json(value: Any, *, status: int = 200, **headers: str) -> Answer:
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    body = json.dumps(value).encode()
-    return Answer(status, body, {"Content-Type": "application/json; charset=utf-8", **named})
+def as_json(value: Any, headers: Mapping[str, str] | None = None, *, status: int = 200) -> Answer:
+    named = {"Content-Type": "application/json; charset=utf-8", **(headers or {})}
+    return Answer(status, json.dumps(value).encode(), named)
 
 
 @contextmanager

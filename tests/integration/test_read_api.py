@@ -17,8 +17,13 @@ from tests.knowledge import Indexing
 from tests.resyncing import resync
 from tests.traces import watching
 
-ITEMS = {"items": "$.data[*]", "id": "$.id", "title": "$.title", "content": "$.body"}
-SIGNED = {"headers": {"Authorization": "Bearer {{token}}"}}
+ITEMS: dict[str, Any] = {
+    "items": "$.data[*]",
+    "id": "$.id",
+    "title": "$.title",
+    "content": "$.body",
+}
+SIGNED: dict[str, Any] = {"headers": {"Authorization": "Bearer {{token}}"}}
 
 
 @pytest.fixture
@@ -309,7 +314,7 @@ def test_running_twice_changes_nothing(knowledge: Indexing, server: FakeApi) -> 
 
 def test_a_wait_that_is_asked_for_midway_is_waited(knowledge: Indexing, server: FakeApi) -> None:
     server.add(25)
-    server.mishaps[2] = lambda call: as_json({}, status=429, Retry_After="1")
+    server.mishaps[2] = lambda call: as_json({}, {"Retry-After": "1"}, status=429)
     source_id = insert(knowledge, server, **ITEMS, paging={"next": "$.next"})
     started = time.monotonic()
 
@@ -320,7 +325,7 @@ def test_a_wait_that_is_asked_for_midway_is_waited(knowledge: Indexing, server: 
 
 
 def test_a_long_wait_is_left_to_the_queue(knowledge: Indexing, server: FakeApi) -> None:
-    server.mishaps[1] = lambda call: as_json({}, status=429, Retry_After="600")
+    server.mishaps[1] = lambda call: as_json({}, {"Retry-After": "600"}, status=429)
     insert(knowledge, server, **ITEMS)
 
     with pytest.raises(Transient) as raised:
