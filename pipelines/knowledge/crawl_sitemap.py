@@ -54,13 +54,13 @@ def parse_sitemap(body: bytes) -> Sitemap:
     return Sitemap(pages=tuple(entries[:ENTRIES_MAX]), cut=cut)
 
 
-def unpack(body: bytes) -> tuple[bytes, bool]:
-    """Undo gzip, at most to SITEMAP_BYTES_MAX; whether there was more."""
+def unpack(body: bytes, *, bytes_max: int = SITEMAP_BYTES_MAX) -> tuple[bytes, bool]:
+    """Undo gzip, at most to `bytes_max`; whether there was more."""
     if not body.startswith(_GZIP):
-        return body[:SITEMAP_BYTES_MAX], len(body) > SITEMAP_BYTES_MAX
+        return body[:bytes_max], len(body) > bytes_max
     unzip = zlib.decompressobj(wbits=31)
     try:
-        data = unzip.decompress(body, SITEMAP_BYTES_MAX)
+        data = unzip.decompress(body, bytes_max)
     except zlib.error as error:
         raise Permanent("the sitemap is damaged: it is no valid gzip file") from error
     return data, bool(unzip.unconsumed_tail) or not unzip.eof
