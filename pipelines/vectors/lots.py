@@ -1,7 +1,8 @@
 """Texts in the portions in which they are embedded, and what becomes of a portion that fails.
 
-Pure. A lot is one request. It is far below what providers take: what is in flight when a worker
-dies is paid for in vain, and the answers in memory are what a job weighs.
+Pure. A lot is one request. It is far below what providers take, and holds about what it would of
+chunks of the usual size: what is in flight when a worker dies is paid for in vain, and the answers
+in memory are what a job weighs.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pipelines.gateways.embedder import BatchLimits, Vectors, as_stored, pack
 from pipelines.knowledge.tokens import count
 
 LOT_TOKENS_MAX = 32_000
-LOT_INPUTS_MAX = 256
+LOT_INPUTS_MAX = 64
 # Of what is allowed a minute: others get their turn in between.
 LOT_SHARE_OF_MINUTE = 10
 # A text that is refused as too long is cut into smaller pieces down to these.

@@ -97,3 +97,19 @@ wrap("workers.child:Child.give_back_running", before="drained")
 wrap("workers.crew:WorkerHand.look", before="parent looks")
 wrap("workers.crew:WorkerHand.ended", before="child buried")
 # fmt: on
+
+# Imports what the other tests' commands do without.
+if os.environ.get("CRASH_EMBEDDING"):
+    # fmt: off
+    wrap("pipelines.index_source:begin", before="source due", after="source begun")
+    wrap("pipelines.readers:read", after="source read")
+    wrap("pipelines.index_source:split", before="split due", after="source split")
+    wrap("pipelines.vectors.buying:Buying._plan", after="vectors planned")
+    wrap("pipelines.gateways.openai:OpenAIEmbedder.embed", before="request due", after="answered")
+    wrap("db.chunks:remember_vectors", after="vectors written")
+    wrap("db.sources:log_embedding", after="cost logged")
+    wrap("pipelines.vectors.buying:Buying._store", after="request paid")
+    wrap("db.chunks:copy_chunks", before="copy due", after="chunks copied")
+    wrap("db.sources:complete_indexing", after="source completed")
+    wrap("pipelines.index_source:store", after="source stored")
+    # fmt: on
