@@ -14,6 +14,7 @@ EFFECTS_DAYS = 7
 VECTORS_DAYS = 90
 TICKS_DAYS = 90
 BUCKETS_DAYS = 1
+RUNS_DAYS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ def delete_ticks(conn: Connection, *, since: datetime | None, rows_max: int) -> 
 
 def delete_buckets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     return delete(conn, SQL.delete_buckets, since=since, rows_max=rows_max, days=BUCKETS_DAYS)
+
+
+def delete_runs(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """The history of sources, but never what their chunks come from."""
+    return delete(conn, SQL.delete_runs, since=since, rows_max=rows_max, days=RUNS_DAYS)
 
 
 def delete(

@@ -81,3 +81,19 @@ WITH old AS MATERIALIZED (
     DELETE FROM worker.buckets AS b USING old WHERE b.lane = old.lane
 )
 SELECT count(*), max(filled_at) FROM old
+
+-- name: delete_runs
+-- Never the last completed one of a source: it says what its chunks come from.
+WITH old AS MATERIALIZED (
+    SELECT r.id, r.finished_at FROM worker.sync_runs AS r
+    WHERE r.finished_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND r.finished_at < now() - make_interval(days => %(days)s)
+      AND EXISTS (
+          SELECT FROM worker.sync_runs AS later
+          WHERE later.source_id = r.source_id AND later.finished_at > r.finished_at
+            AND later.status = 'completed')
+    ORDER BY r.finished_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.sync_runs AS r USING old WHERE r.id = old.id
+)
+SELECT count(*), max(finished_at) FROM old

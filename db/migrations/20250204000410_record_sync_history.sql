@@ -50,6 +50,20 @@ CREATE TRIGGER record_failed_run AFTER UPDATE OF state ON worker.jobs
                        AND OLD.state <> NEW.state AND NEW.state IN ('discarded', 'cancelled'))
     EXECUTE FUNCTION worker.record_failed_run();
 
+-- The newest runs of a source that changes every hour tell enough; pruning forgets by age.
+CREATE FUNCTION worker.forget_surplus_runs() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    runs_max CONSTANT int := 200;
+BEGIN
+    DELETE FROM worker.sync_runs AS r WHERE r.id IN (
+        SELECT surplus.id FROM worker.sync_runs AS surplus WHERE surplus.source_id = NEW.source_id
+        ORDER BY surplus.finished_at DESC, surplus.id DESC OFFSET runs_max);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_surplus_runs AFTER INSERT ON worker.sync_runs
+    FOR EACH ROW EXECUTE FUNCTION worker.forget_surplus_runs();
+
 -- A refresh that failed: what was stored serves on, and the row says since when it is stale. The
 -- next try is further away each time; after too many there is none until the owner says so.
 CREATE FUNCTION worker.fail_resync() RETURNS trigger
@@ -188,7 +202,8 @@ $$;
 COMMENT ON FUNCTION public.get_sync_state IS
     'When a source refreshes itself next; how often in a row it failed, and since when it paused.';
 
-REVOKE EXECUTE ON FUNCTION worker.customer_error, worker.record_failed_run, worker.fail_resync,
+REVOKE EXECUTE ON FUNCTION worker.customer_error, worker.record_failed_run,
+    worker.forget_surplus_runs, worker.fail_resync,
     private.owned_source, private.read_sync_history, private.read_sync_state FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION public.get_sync_history, public.get_sync_state FROM PUBLIC, anon;
 GRANT EXECUTE ON FUNCTION private.owned_source, private.read_sync_history,

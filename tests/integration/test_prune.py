@@ -126,6 +126,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "embedding_cache": 1,
             "schedule_ticks": 1,
             "buckets": 1,
+            "sync_runs": 0,
         },
         "complete": True,
     }
@@ -262,6 +263,7 @@ def test_two_at_once_are_not_dispatched() -> None:
         ("delete_effects", "probe_effects", "probe_effects_at_idx", {"days": 7}),
         ("delete_vectors", "embedding_cache", "embedding_cache_used_idx", {"days": 90}),
         ("delete_ticks", "schedule_ticks", "schedule_ticks_fire_idx", {"days": 90}),
+        ("delete_runs", "sync_runs", "sync_runs_finished_idx", {"days": 180}),
     ],
 )
 def test_it_finds_its_rows_by_an_index_on_stale_statistics(

@@ -24,6 +24,7 @@ from workers.cli import (
     schedules,
     search,
     seeding,
+    sources,
     top,
     types,
 )
@@ -56,6 +57,7 @@ app.command("top")(top.top)
 app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue jobs.")
 app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
 app.add_typer(credentials.app, name="credentials", help="Seal what customers sign in with.")
+app.add_typer(sources.app, name="sources", help="List sources, their runs; refresh one now.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 
