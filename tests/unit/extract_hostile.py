@@ -133,7 +133,7 @@ def overlap(*, sheets: int) -> bytes:
 
 def share_sheet(*, sheets: int, sheet_bytes: int) -> bytes:
     """An Excel file whose sheets are all the same part."""
-    cells = '<row><c t="str"><v>a</v></c></row>'
+    cells = f'<row><c t="str"><v>{"soap " * 200}</v></c></row>'
     parts = xlsx_parts({f"s{number}": "" for number in range(sheets)})
     links = str(parts["xl/_rels/workbook.xml.rels"])
     for number in range(2, sheets + 1):
