@@ -16,10 +16,12 @@ import openai
 import pytest
 import uvicorn
 
-from db.pool import Connection, open_pool
+from db.embedded import Services
+from db.pool import Connection, connect, open_pool
 from pipelines.gateways.local_embedder import LOCAL_MODEL, LocalEmbedder
+from tests.conftest import fresh_database
 from tests.fakes import FakeOpenAI, fake_openai
-from tests.integration.schema_world import OWNER, insert, sign_up
+from tests.integration.schema_world import insert, sign_up
 from workers import config
 from workers.config import Config
 from workers.dashboard import app, server
@@ -57,12 +59,21 @@ class Client:
         return status, answer["error"]
 
 
+@dataclass(frozen=True)
+class Place:
+    database_url: str
+    redis_url: str
+
+
 @contextmanager
-def serving(settings: Config, url: str, redis_url: str) -> Iterator[int]:
-    with open_pool(url, size_max=2) as pool, server.listen("127.0.0.1", 0) as listening:
+def serving(settings: Config, place: Place) -> Iterator[int]:
+    with (
+        open_pool(place.database_url, size_max=2) as pool,
+        server.listen("127.0.0.1", 0) as listening,
+    ):
         borrow = partial(pool.connection, timeout=ANSWER_S)
         routes = server.open_api(settings, borrow)
-        served = app.create(Reader(borrow), Readiness(pool, redis_url), routes)
+        served = app.create(Reader(borrow), Readiness(pool, place.redis_url), routes)
         running = uvicorn.Server(uvicorn.Config(served, log_config=None, lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -71,22 +82,36 @@ def serving(settings: Config, url: str, redis_url: str) -> Iterator[int]:
         thread.join(10)
 
 
+@pytest.fixture(scope="module")
+def place(services: Services, template: str) -> Iterator[Place]:
+    """One database for the module: every test has an agent of its own."""
+    assert services.redis_url is not None
+    with fresh_database(services, template=template) as url:
+        yield Place(url, services.redis_url)
+
+
 @pytest.fixture
+def conn(place: Place) -> Iterator[Connection]:
+    with connect(place.database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
 def settings() -> Config:
     return replace(config.read({}), service_api_key=KEY)
 
 
-@pytest.fixture
-def client(settings: Config, database_url: str, redis_url: str) -> Iterator[Client]:
-    with serving(settings, database_url, redis_url) as port:
+@pytest.fixture(scope="module")
+def client(settings: Config, place: Place) -> Iterator[Client]:
+    with serving(settings, place) as port:
         yield Client(port)
 
 
 def make_agent(conn: Connection, model: str | None) -> UUID:
     """An agent with three chunks; with vectors where the local model made them."""
-    sign_up(conn, OWNER, "owner@example.com")
-    agent_id, source_id = uuid4(), uuid4()
-    agent = {"id": agent_id, "user_id": OWNER, "name": "Agent", "embedding_model": model}
+    owner, agent_id, source_id = uuid4(), uuid4(), uuid4()
+    sign_up(conn, owner, f"{owner}@example.com")
+    agent = {"id": agent_id, "user_id": owner, "name": "Agent", "embedding_model": model}
     insert(conn, "agents", agent)
     source = {"id": source_id, "agent_id": agent_id, "name": "FAQ", "type": "text", "content": "x"}
     insert(conn, "knowledge_sources", source)
@@ -203,10 +228,8 @@ def test_without_the_key_nobody_is_served(client: Client, path: str, key: str | 
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/embeddings"])
-def test_it_is_closed_until_a_key_is_set(
-    settings: Config, database_url: str, redis_url: str, path: str
-) -> None:
-    with serving(replace(settings, service_api_key=None), database_url, redis_url) as port:
+def test_it_is_closed_until_a_key_is_set(settings: Config, place: Place, path: str) -> None:
+    with serving(replace(settings, service_api_key=None), place) as port:
         status, error = Client(port, key="").refused(path, {})
 
     assert (status, "SERVICE_API_KEY" in error["message"]) == (503, True)
@@ -331,9 +354,7 @@ def provider() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture
-def paid(
-    provider: FakeOpenAI, settings: Config, database_url: str, redis_url: str
-) -> Iterator[Client]:
+def paid(provider: FakeOpenAI, settings: Config, place: Place) -> Iterator[Client]:
     """Embeds by a provider that bills."""
     paying = replace(
         settings,
@@ -341,7 +362,7 @@ def paid(
         openai_base_url=provider.base_url,
         embedding_model="text-embedding-3-small",
     )
-    with serving(paying, database_url, redis_url) as port:
+    with serving(paying, place) as port:
         yield Client(port)
 
 
@@ -354,9 +375,11 @@ def test_an_agents_own_model_is_used_and_its_owner_pays_once(
 
     assert [request["model"] for request in provider.requests] == ["text-embedding-ada-002"]
     logged = conn.execute(
-        "SELECT user_id, ai_model, total_tokens, total_cost > 0 FROM public.usage_logs"
+        "SELECT l.ai_model, l.total_tokens, l.total_cost > 0 FROM public.usage_logs AS l"
+        " JOIN public.agents AS a ON a.id = l.agent_id AND a.user_id = l.user_id WHERE a.id = %s",
+        [agent],
     ).fetchall()
-    assert logged == [(OWNER, "text-embedding-ada-002", provider.tokens_billed, True)]
+    assert logged == [("text-embedding-ada-002", provider.tokens_billed, True)]
 
 
 def test_words_answer_alone_while_the_provider_is_in_trouble(
