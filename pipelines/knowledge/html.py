@@ -1,5 +1,7 @@
 """HTML -> a document of the page's content."""
 
+from lxml.html import HtmlElement
+
 from pipelines.errors import Permanent
 from pipelines.knowledge.blocks import DocumentWriter
 from pipelines.knowledge.charset import decode_html
@@ -24,17 +26,21 @@ def read(raw: Raw) -> Document:
     """Read a page; raises Permanent when it is too large or holds no readable text."""
     root = parse_html(decode_html(raw.body, raw.charset))
     facts = read_facts(root, url=raw.url)
-    holds_scripts = next(root.iter("script"), None) is not None
+    lack = _explain_lack(root)
     walk = Walk(find_opened_ids(root)).over(root.find("body"))
     content = choose_content(root, walk, facts)
     document = _write(walk.pieces, content, facts)
     if not document.blocks:
-        raise Permanent(
-            "the page has no readable text: it needs JavaScript, its text is built in the browser"
-            if holds_scripts
-            else "the page has no readable text"
-        )
+        raise Permanent(f"the page has no readable text{lack}")
     return add_facts(document, facts)
+
+
+def _explain_lack(root: HtmlElement) -> str:
+    if next(root.iter("frameset", "frame"), None) is not None:
+        return ": it is made of frames; give the address of the frame that holds the text"
+    if next(root.iter("script"), None) is not None:
+        return ": it needs JavaScript, its text is built in the browser"
+    return ""
 
 
 def _write(pieces: list[Piece], content: Content, facts: Facts) -> Document:

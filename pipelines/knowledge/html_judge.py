@@ -17,6 +17,8 @@ from pipelines.knowledge.html_pieces import Piece, clean_text
 
 # Beyond this its memory and time grow faster than the page (5 MB: 250 MB and 11 s).
 JUDGED_ELEMENTS_MAX = 20_000
+# It looks at every element once for each that is around it: an ordinary page adds up to 100,000.
+JUDGED_NESTING_MAX = 500_000
 
 # Nothing in these sways the judge; without them it is 13 % faster.
 _IGNORED_TAGS = ("script", "style", "svg", "iframe", "link", "meta", "noscript", "template")
@@ -38,7 +40,7 @@ def judge_article(root: HtmlElement, pieces: list[Piece]) -> frozenset[int] | No
     """
     etree.strip_elements(root, *_IGNORED_TAGS, with_tail=False)
     elements = sum(1 for _ in root.iter(etree.Element))
-    if len(pieces) > _MARKS_MAX or elements > JUDGED_ELEMENTS_MAX:
+    if len(pieces) > _MARKS_MAX or elements > JUDGED_ELEMENTS_MAX or _is_too_deep(root):
         return None
     _mark(pieces)
     article = _extract(root)
@@ -46,6 +48,14 @@ def judge_article(root: HtmlElement, pieces: list[Piece]) -> frozenset[int] | No
         return None
     # A page may write characters of its own that look like marks.
     return _find_marks(article) & frozenset(range(len(pieces)))
+
+
+def _is_too_deep(root: HtmlElement) -> bool:
+    depth = nesting = 0
+    for event, _ in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        nesting += depth
+    return nesting > 2 * JUDGED_NESTING_MAX
 
 
 def _extract(root: HtmlElement) -> HtmlElement | None:

@@ -93,6 +93,7 @@ def is_unseen(element: HtmlElement, opened_ids: frozenset[str] = frozenset()) ->
         return False
     is_panel = attributes.get("id") in opened_ids or attributes.get("role") == "tabpanel"
     is_panel = is_panel or tag in ("del", "ins") or _follows_opener(element)
+    is_panel = is_panel or element.find("math") is not None
     names = f"{attributes.get('class', '')} {attributes.get('role', '')}"
     return not is_panel or not find_words(names).isdisjoint(NEVER_OPENED_WORDS)
 

@@ -18,6 +18,8 @@ DEPTH_MAX = 200
 # Icon fonts; html_judge marks texts with characters from here.
 _PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
 _EMBEDDED_FILE = re.compile(r"(data:[\w/+.-]{3,80};base64,)[A-Za-z0-9+/=]{1000,}+")
+_SCRIPT = re.compile(r"<(script|style)\b(?![^>]{0,200}ld\+json)[^>]{0,2000}>", re.IGNORECASE)
+_SCRIPT_END = {tag: re.compile(rf"</{tag}\b", re.IGNORECASE) for tag in ("script", "style")}
 
 
 def parse_html(text: str) -> HtmlElement:
@@ -26,7 +28,7 @@ def parse_html(text: str) -> HtmlElement:
     Raises Permanent when the page is larger than HTML_CHARS_MAX or ELEMENTS_MAX.
     """
     if len(text) > HTML_CHARS_MAX:
-        text = _EMBEDDED_FILE.sub(r"\1", text)
+        text = _drop_scripts(_EMBEDDED_FILE.sub(r"\1", text))
     if len(text) > HTML_CHARS_MAX:
         raise Permanent(
             f"the page is too long: {len(text):,} characters of HTML, limit {HTML_CHARS_MAX:,}"
@@ -40,6 +42,20 @@ def parse_html(text: str) -> HtmlElement:
         root.append(root.makeelement("body"))
     _check_size(root)
     return root
+
+
+def _drop_scripts(text: str) -> str:
+    """Leave out scripts and styles but JSON-LD: the largest pages are mostly these."""
+    parts, at = [], 0
+    for opening in _SCRIPT.finditer(text):
+        if opening.start() < at:
+            continue
+        closing = _SCRIPT_END[opening[1].lower()].search(text, opening.end())
+        if closing is None:
+            break
+        parts.append(text[at : opening.end()])
+        at = closing.start()
+    return "".join([*parts, text[at:]])
 
 
 def _parse(source: bytes, parser: HTMLParser) -> HtmlElement | None:

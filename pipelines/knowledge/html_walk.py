@@ -22,7 +22,14 @@ from pipelines.knowledge.html_noise import (
     is_unseen,
 )
 from pipelines.knowledge.html_pieces import Area, Piece, Run, Slot
-from pipelines.knowledge.html_whole import is_code, is_table, read_code, read_table
+from pipelines.knowledge.html_whole import (
+    is_code,
+    is_table,
+    read_code,
+    read_formula,
+    read_picture,
+    read_table,
+)
 from pipelines.knowledge.html_words import (
     AFTERWORD_TITLES,
     CONTROL_TAGS,
@@ -117,7 +124,7 @@ class Walk:
     def _open(self, element: HtmlElement) -> bool:
         """Push the element's frame; False when its subtree is not walked."""
         place = self._place
-        if self._is_skipped(element, place):
+        if self._is_skipped(element, place) or self._add_picture(element, place):
             self._push(element, place)
             return False
         if element.tag in INLINE_TAGS and not self._is_title(element, place):
@@ -300,6 +307,19 @@ class Walk:
         if pieces and place.item:
             place.item.is_plain = True
         return bool(pieces) or is_code(element)
+
+    def _add_picture(self, element: HtmlElement, place: Place) -> bool:
+        """Add a formula's source or a picture's description; False when it is neither."""
+        if element.tag == "math" and (formula := read_formula(element)):
+            self._add_text(formula, (element, "text"))
+            return True
+        captions = read_picture(element) if element.tag == "img" else []
+        if captions:
+            self._flush(place)
+            captions[0].in_main = place.in_main
+            self._count(len(captions[0].text), 0, 0)
+            self.pieces += captions
+        return bool(captions)
 
     def _read_cell(self, cell: HtmlElement) -> list[Piece]:
         return Walk(self._opened_ids).over(cell).pieces

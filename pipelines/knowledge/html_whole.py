@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml import etree
 from lxml.html import HtmlElement
@@ -18,6 +19,10 @@ SPAN_MAX = 100
 COLUMNS_MAX = 200
 # A cell that spans rows is written again in each of them when it is no longer than this.
 REPEATED_CELL_CHARS_MAX = 80
+# A description that says anything, in bytes: three Chinese characters are nine.
+ALT_BYTES_MIN = 8
+ALT_CHARS_MAX = 500
+_FILE_NAME = re.compile(r"^\S+\.\w{3,4}$|^[\w-]+$", re.ASCII)
 
 CELL_ROLES = ("cell", "gridcell", "columnheader", "rowheader")
 
@@ -68,6 +73,23 @@ def _starts_line(child: HtmlElement) -> bool:
     return bool(previous.tag == child.tag and not previous.tail)
 
 
+def read_formula(math: HtmlElement) -> str:
+    """The TeX that a formula was written in, else its alternative text; else ""."""
+    notes = (note for note in math.iter("annotation") if "tex" in note.get("encoding", ""))
+    note = next((note.text for note in notes if note.text), None)
+    return " ".join((note or math.get("alttext", "")).split())
+
+
+def read_picture(picture: HtmlElement) -> list[Piece]:
+    """The description of a figure's picture as its caption, where the figure has no other."""
+    figure = next(islice(picture.iterancestors("figure"), 1), None)
+    text = " ".join(clean_text(picture.get("alt", "")).split())
+    if figure is None or len(text.encode()) < ALT_BYTES_MIN or _FILE_NAME.search(text):
+        return []
+    is_captioned = next(figure.iter("figcaption"), None) is not None
+    return [] if is_captioned else [Piece("caption", text[:ALT_CHARS_MAX], figure)]
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     text: str
@@ -113,6 +135,8 @@ def _is_layout(table: HtmlElement) -> bool:
     if table.get("role") in ("presentation", "none"):
         return True
     if next(table.iterdescendants(*LAYOUT_TAGS), None) is not None:
+        return True
+    if table.tag != "table" and any(map(is_table, table.iterdescendants())):
         return True
     code = next(table.iterdescendants("pre"), None)
     if code is None:

@@ -6,8 +6,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 UNSEEN_TAGS = _words("""
-    script style noscript template head link meta base iframe frame object embed applet param
-    canvas audio video track source map area svg select option optgroup datalist textarea
+    script style noscript noframes template head link meta base iframe frame object embed applet
+    param canvas audio video track source map area svg select option optgroup datalist textarea
     input progress meter dialog rt rp annotation annotation-xml
 """)
 CONTROL_TAGS = _words("button label legend output")

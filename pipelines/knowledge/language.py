@@ -10,6 +10,10 @@ SCRIPT_SHARE_MIN = 0.3
 # the commonest of it.
 STOPWORD_SHARE_MIN = 0.12
 STOPWORDS_MIN = 3
+# What a page declares is overruled by so many common words of another language.
+CONTRADICTION_WORDS_MIN = 12
+CONTRADICTION_RATIO_MIN = 3
+LATIN_SHARE_MIN = 0.95
 
 _SCRIPTS = re.compile(
     r"(?P<kana>[\u3041-\u30ff])|(?P<han>[\u4e00-\u9fff])|(?P<ko>[\uac00-\ud7a3\u1100-\u11ff])"
@@ -40,16 +44,55 @@ _STOPWORDS = {
         ("vi", "và của là có cho không được với trong một các những người này đã để khi"),
     )
 }
+_SHARED_SCRIPTS = (
+    frozenset({"ru", "uk", "be", "bg", "sr", "mk", "kk", "ky", "mn", "tg", "tt", "bs"}),
+    frozenset({"ar", "fa", "ur", "ps", "ckb", "sd", "ug", "ks"}),
+    frozenset({"hi", "mr", "ne", "sa", "mai", "kok", "bho"}),
+    frozenset({"he", "yi"}),
+    frozenset({"bn", "as"}),
+    frozenset({"zh", "yue", "wuu"}),
+    *(frozenset({one}) for one in ("ja", "ko", "th", "el", "ta", "ka", "hy")),
+)
+_TWO_SCRIPTS = frozenset({"sr", "bs", "kk"})
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def choose_language(text: str, *, declared: str | None) -> str | None:
-    """The declared language, unless the text's script contradicts it; else the detected one.
+    """The declared language, unless the text contradicts it; else the detected one.
 
-    Templates often say `en` on pages in Japanese or Russian.
+    Templates often say `en` on pages in Japanese or German.
     """
     script = detect_by_script(text)
-    return script or declared or detect_by_words(text)
+    if script is not None:
+        return declared if _shares_script(declared, script) else script
+    if declared in _STOPWORDS or (declared and _uses_latin(declared)):
+        other = detect_by_words(text)
+        is_wrong = other and other != declared and _is_far_ahead(text, other, declared)
+        return other if is_wrong else declared
+    return detect_by_words(text) or (declared if not _uses_latin_mostly(text) else None)
+
+
+def _shares_script(declared: str | None, script: str) -> bool:
+    """A script tells several languages apart less surely than the page's own word."""
+    groups = (group for group in _SHARED_SCRIPTS if script in group)
+    return declared is not None and any(declared in group for group in groups)
+
+
+def _uses_latin(language: str) -> bool:
+    return language in _TWO_SCRIPTS or not any(language in group for group in _SHARED_SCRIPTS)
+
+
+def _uses_latin_mostly(text: str) -> bool:
+    counts = Counter(match.lastgroup for match in _SCRIPTS.finditer(text[:SAMPLE_CHARS]))
+    return counts["latin"] >= max(LETTERS_MIN, LATIN_SHARE_MIN * counts.total())
+
+
+def _is_far_ahead(text: str, language: str, declared: str) -> bool:
+    """Tell whether a text's commonest words are of the language and not of the declared one."""
+    words = _WORD.findall(text[:SAMPLE_CHARS].lower())
+    ours = sum(map(_STOPWORDS[language].__contains__, words))
+    theirs = sum(map(_STOPWORDS.get(declared, frozenset()).__contains__, words))
+    return ours >= CONTRADICTION_WORDS_MIN and ours >= CONTRADICTION_RATIO_MIN * theirs
 
 
 def detect_by_script(text: str) -> str | None:

@@ -288,6 +288,106 @@ def test_ticks_and_crosses_in_a_table_can_be_read() -> None:
     assert document.text.endswith("| Support | ✗ | included |")
 
 
+def test_a_table_made_of_other_elements_is_a_table() -> None:
+    document = read(
+        "<div role=table><div role=rowgroup><div role=row><span role=columnheader>To</span>"
+        "<span role=columnheader>Fare</span></div></div><div role=row><span role=rowheader>Kiel"
+        "</span><span role=cell>2.00</span></div></div>"
+    )
+
+    assert outline(document) == [("table", "| To | Fare |\n| --- | --- |\n| Kiel | 2.00 |")]
+
+
+def test_a_question_that_opens_its_answer_is_its_heading() -> None:
+    document = read(
+        "<h2>Help</h2><div><button aria-expanded=false>Do you deliver?</button><div hidden>"
+        "<p>Yes, daily.</p></div><div role=button aria-expanded=false>営業時間は？</div>"
+        "<div style='display:none'>九時から。</div></div><p>Call us.</p>"
+    )
+
+    assert [(block.kind, block.heading_path) for block in document.blocks] == [
+        ("heading", ("Help",)),
+        ("heading", ("Help", "Do you deliver?")),
+        ("paragraph", ("Help", "Do you deliver?")),
+        ("heading", ("Help", "営業時間は？")),
+        ("paragraph", ("Help", "営業時間は？")),
+        ("paragraph", ("Help",)),
+    ]
+
+
+def test_a_picture_of_a_figure_is_described_by_its_caption_or_else_its_alternative() -> None:
+    document = read(
+        "<p>See the boats:</p><figure><img alt='A blue boat'></figure>"
+        "<figure><img alt='Another boat'><figcaption>Boat at sea</figcaption></figure>"
+        "<figure><img alt=IMG_001.jpg></figure>"
+    )
+
+    assert outline(document)[1:] == [("caption", "A blue boat"), ("caption", "Boat at sea")]
+
+
+def test_a_formula_is_read_as_it_was_written() -> None:
+    document = read(
+        "<p>So <math><mi>E</mi><annotation encoding='application/x-tex'>E = mc^2</annotation>"
+        "</math><span aria-hidden=true>E=mc2</span> holds, and <span style='display:none'>"
+        "<math alttext='a^2'><mi>a</mi></math></span> too.</p>"
+    )
+
+    assert document.text == "So E = mc^2 holds, and a^2 too."
+
+
+def test_code_in_another_element_than_pre_is_code() -> None:
+    document = read(
+        "<p>Like:</p><div style='white-space: pre; font-family: monospace'>a\n  b</div>"
+    )
+
+    assert outline(document)[1] == ("code", "a\n  b")
+
+
+def ld(json: str) -> str:
+    return f'<script type="application/ld+json">{json}</script>'
+
+
+def test_an_article_that_only_its_scripts_show_is_read_from_its_data() -> None:
+    document = read(
+        "<div id=root>Loading…</div>",
+        ld('{"@type":"NewsArticle","articleBody":"The bridge stays.\\n\\nThe council said so."}'),
+    )
+
+    assert outline(document) == [
+        ("paragraph", "The bridge stays."),
+        ("paragraph", "The council said so."),
+    ]
+
+
+def test_an_answer_that_the_page_shows_is_not_read_twice() -> None:
+    answer = '{"@type":"Answer","text":"<p>Yes, <b>daily</b>.</p>"}'
+    data = '{"@type":"FAQPage","mainEntity":[{"@type":"Question","name":"Open?",'
+    body = "<h2>Open?</h2><p>Yes, daily.</p>"
+
+    document = read(body, ld(f'{data}"acceptedAnswer":{answer}}}]}}'))
+
+    assert document.text == "Open?\n\nYes, daily."
+
+
+@pytest.mark.parametrize(
+    "json", ["[" * 50_000, '{"@type":["Product",7],"offers":[3]}', "null", "{"]
+)
+def test_data_that_is_none_is_passed_over(json: str) -> None:
+    document = read("<p>Everybody reads this sentence.</p>", ld(json))
+
+    assert document.text == "Everybody reads this sentence."
+
+
+def test_a_page_of_frames_says_that_it_is_one() -> None:
+    with pytest.raises(Permanent, match="made of frames"):
+        extract(b"<html><frameset><frame src=a></frameset></html>", content_type="text/html")
+
+
+def test_a_page_that_its_scripts_build_says_that_it_needs_them() -> None:
+    with pytest.raises(Permanent, match="needs JavaScript"):
+        read("<div id=__next></div><script id=__NEXT_DATA__ type='application/json'>{}</script>")
+
+
 def test_an_articles_title_leads_the_path_and_is_not_repeated_in_the_text() -> None:
     text = "The council has decided to keep the old bridge after a long debate. " * 6
     head = '<meta property="article:published_time" content="2026-01-01"><title>Bridge</title>'
@@ -314,6 +414,31 @@ def test_nesting_beyond_what_the_parser_bears_is_read_to_the_end(tag: str) -> No
 
     assert "first words" in document.text
     assert "deep words" in document.text
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<div>" * 100_000,
+        "<span>" * 100_000,
+        "<ul><li>x" * 20_000,
+        "<div role=table><div role=row><div role=cell>x</div>" * 5_000,
+        "<div aria-expanded=true>" * 20_000,
+    ],
+)
+def test_a_hundred_thousand_levels_are_no_trouble(markup: str) -> None:
+    document = read(f"{markup}deep words")
+
+    assert "deep words" in document.text
+
+
+def test_scripts_do_not_count_as_the_pages_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_tree, "HTML_CHARS_MAX", 2_000)
+    script = "<script>" + "x=1;" * 900 + "</script><style>" + "a{}" * 900 + "</style>"
+
+    document = read(f"{script}<p>See:</p><SCRIPT>{'y' * 3_000}</SCRIPT><p>Done.</p><script>")
+
+    assert document.text == "See:\n\nDone."
 
 
 def test_a_page_beyond_the_limits_is_refused_with_the_limit(
@@ -344,6 +469,16 @@ def test_pictures_in_the_page_do_not_count_as_its_text(monkeypatch: pytest.Monke
         ('<html lang="en"><p>営業時間は平日の午前九時から午後六時までです。', "ja"),
         ("<html><p>Der Laden ist am Montag nicht geöffnet und am Dienstag auch nicht.", "de"),
         ("<html><p>Zzz", None),
+        ("<html lang=mk><p>Продавницата работи секој ден освен во недела и празници.", "mk"),
+        ("<html lang=fa><p>این مغازه هر روز هفته برای مردم باز است.", "fa"),
+        ("<html lang=ru><p>The shop is open on every day of the week and the year.", "en"),
+        ("<html lang=sl><p>Trgovina je odprta vsak dan razen ob nedeljah.", "sl"),
+        (
+            "<html lang=en><p>Die Werkstatt ist am Montag geschlossen, und für die Annahme der "
+            "Räder ist an allen Tagen mit dem Meister zu sprechen, auf den wir uns verlassen.",
+            "de",
+        ),
+        ("<html lang=en><p>Die Hard is a film; see also the article on it.", "en"),
     ],
 )
 def test_the_language_is_declared_or_detected(html: str, language: str | None) -> None:
