@@ -25,6 +25,7 @@ from tests.unit.extract_hostile import (
     honest_files,
     link_part,
     make_looping_pdfs,
+    make_pdf_bombs,
     nest_zips,
     overlap,
     share_sheet,
@@ -355,6 +356,13 @@ def test_a_pdf_that_leads_back_to_itself_ends(parser: Parser, loop: str) -> None
     text, message = read_or_refuse(parser, make_looping_pdfs()[loop])
 
     assert "Words" in text or "the PDF" in message
+
+
+@pytest.mark.parametrize("kind", make_pdf_bombs())
+def test_a_page_that_unpacks_without_end_is_refused(parser: Parser, kind: str) -> None:
+    message = refuse(parser, make_pdf_bombs()[kind])
+
+    assert "memory limit 512 MB" in message or "the PDF holds no text" in message
 
 
 # -- macros

@@ -283,6 +283,34 @@ def make_looping_pdfs(catalog: str = "") -> dict[str, bytes]:
     }
 
 
+def make_pdf_bombs() -> dict[str, bytes]:
+    """PDFs of 3 kB whose page unpacks, twice packed, to hundreds of megabytes or deep nests."""
+    words = b"BT /F1 12 Tf 72 720 Td (Words of soap) Tj ET\n" * 20_000
+    return {
+        "spaces": _fill_page(bytes(MEGABYTE).replace(b"\0", b" "), times=1_000),
+        "words": _fill_page(words, times=330),
+        "nested states": _fill_page(b"q " * 500_000, times=10),
+        "nested arrays": _fill_page(b"[" * MEGABYTE, times=5),
+    }
+
+
+def _fill_page(chunk: bytes, *, times: int) -> bytes:
+    packer = zlib.compressobj(9)
+    once = b"".join(packer.compress(chunk) for _ in range(times)) + packer.flush()
+    hexed = zlib.compress(once, 9).hex()
+    filters = "/ASCIIHexDecode /FlateDecode /FlateDecode"
+    return _number(
+        [
+            "<< /Type /Catalog /Pages 2 0 R >>",
+            "<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
+            " /Resources << /Font << /F1 5 0 R >> >> >>",
+            f"<< /Length {len(hexed) + 1} /Filter [{filters}] >>\nstream\n{hexed}>\nendstream",
+            "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        ]
+    )
+
+
 def _number(objects: list[str], *, previous: bool = False) -> bytes:
     body, places = b"%PDF-1.5\n", []
     for number, text in enumerate(objects, start=1):

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Permanent
+from pipelines.knowledge import pdf
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.extract import extract
 from tests.unit.extract_pdfs import BOLD, MONO, Words, make_pdf, stack
@@ -236,6 +237,19 @@ def test_a_title_that_is_no_text_is_left_out() -> None:
 def test_a_locked_file_says_that_it_needs_a_password() -> None:
     with pytest.raises(Permanent, match="encrypted and needs a password"):
         extract(LOCKED.read_bytes(), content_type="application/pdf")
+
+
+def test_a_file_that_is_encrypted_without_a_password_is_read() -> None:
+    body = LOCKED.with_name("no-password.pdf").read_bytes()
+
+    assert extract(body, content_type=None).text == "Anyone may read this."
+
+
+def test_too_many_pages_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "PAGES_MAX", 2)
+
+    with pytest.raises(Permanent, match="the PDF has 3 pages, the limit is 2"):
+        read(stack(LONG), stack(LONG), stack(LONG))
 
 
 def test_a_truncated_file_says_that_its_end_is_missing() -> None:
