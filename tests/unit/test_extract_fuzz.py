@@ -1,5 +1,8 @@
 """Whatever the bytes are: a sound document, or Permanent."""
 
+import json
+from datetime import datetime
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,12 +21,42 @@ MARKUP = st.lists(
     st.one_of(
         st.sampled_from([f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS]),
         st.sampled_from(
-            ["<td rowspan=3 colspan=2>", "<p hidden>", "<div class=footer>", "<a href=#>"]
+            [
+                *("<td rowspan=3 colspan=2>", "<p hidden>", "<div class=footer>", "<a href=#>"),
+                *("<div role=table>", "<div role=row>", "<div role=cell>", "<div role=button>"),
+                *("<button aria-expanded=true>a long question?", "<div hidden>", "<math>"),
+                *("<figure><img alt='A blue boat'>", "<a href='http://[::1'>", "<base href=//x/>"),
+                *("<h2>Related articles", "<time datetime=2025-01-01>", "<meta name=robots>"),
+                *("<link rel=canonical href=' '>", "<a href=\ud800>", "<a href='//é/%zz'>"),
+                *("<div style='white-space:pre;font-family:mono'>", "<frameset>", "<noscript>"),
+            ]
         ),
         st.text(max_size=12),
     ),
     max_size=40,
 ).map("".join)
+TEXTS = st.sampled_from(["", "<p>Yes</p>", "&lt;b&gt;", "Open?", "\ud800", "9.90", "x" * 300])
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    *("@type", "@graph", "mainEntity", "acceptedAnswer", "name", "text", "offers"),
+                    *("articleBody", "description", "price", "additionalProperty", "value"),
+                    *("datePublished", "headline", "@value", "brand"),
+                ]
+            ),
+            st.one_of(
+                inner,
+                st.sampled_from(["Article", "Product", "Question", "FAQPage", "2025-02-30"]),
+            ),
+            max_size=6,
+        ),
+    ),
+    max_leaves=20,
+)
 LINES = st.lists(
     st.one_of(
         st.sampled_from(
@@ -61,6 +94,25 @@ def test_any_text_is_read_or_refused(text: str, charset: str) -> None:
 @settings(max_examples=50, deadline=None)
 def test_any_page_is_read_or_refused(markup: str) -> None:
     check(f"<!doctype html><html>{markup}".encode("utf-8", "ignore"), "text/html")
+
+
+@given(values=VALUES, markup=MARKUP)
+@settings(max_examples=60, deadline=None)
+def test_any_data_of_a_page_is_read_or_refused(values: object, markup: str) -> None:
+    data = f'<script type="application/ld+json">{json.dumps(values)}</script>'
+
+    check(f"<!doctype html><html>{data}{markup}".encode("utf-8", "ignore"), "text/html")
+
+
+@given(words=st.lists(st.text("abcdé漢字สวัสดี مرحبا", min_size=3, max_size=30), max_size=20))
+@settings(max_examples=40, deadline=None)
+def test_no_paragraph_of_a_plain_page_is_lost_or_changed(words: list[str]) -> None:
+    lines = ["Everybody reads this sentence.", *(" ".join(w.split()) for w in words)]
+    page = "<main>" + "".join(f"<p>{line}</p>" for line in lines) + "</main>"
+
+    document = extract(page.encode(), content_type="text/html; charset=utf-8")
+
+    assert document.text.split("\n\n") == [line for line in lines if line]
 
 
 @given(text=LINES)
@@ -104,3 +156,16 @@ def assert_sound(document: Document) -> None:
         assert (block.kind == "heading") == (block.level > 0)
         end = block.end
     assert not text[end:].strip()
+    assert_facts(document)
+
+
+def assert_facts(document: Document) -> None:
+    facts = (document.title, document.language, document.published_at, document.canonical)
+    for fact in (*facts, *document.robots, *document.links):
+        assert fact is None or "\0" not in fact
+        (fact or "").encode()
+    if document.published_at:
+        datetime.fromisoformat(document.published_at)
+    addresses = [document.canonical] if document.canonical else []
+    for address in [*addresses, *document.links]:
+        assert address.startswith(("http://", "https://"))
