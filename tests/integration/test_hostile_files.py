@@ -15,6 +15,7 @@ from pipelines.knowledge.sandbox import Limits, Parser
 from tests.unit.extract_hostile import (
     LAUGHS,
     MEGABYTE,
+    PDF_BOMBS,
     QUADRATIC,
     bomb,
     call_outside,
@@ -25,7 +26,7 @@ from tests.unit.extract_hostile import (
     honest_files,
     link_part,
     make_looping_pdfs,
-    make_pdf_bombs,
+    make_pdf_bomb,
     nest_zips,
     overlap,
     share_sheet,
@@ -358,9 +359,9 @@ def test_a_pdf_that_leads_back_to_itself_ends(parser: Parser, loop: str) -> None
     assert "Words" in text or "the PDF" in message
 
 
-@pytest.mark.parametrize("kind", make_pdf_bombs())
+@pytest.mark.parametrize("kind", PDF_BOMBS)
 def test_a_page_that_unpacks_without_end_is_refused(parser: Parser, kind: str) -> None:
-    message = refuse(parser, make_pdf_bombs()[kind])
+    message = refuse(parser, make_pdf_bomb(kind))
 
     assert "memory limit 512 MB" in message or "the PDF holds no text" in message
 

@@ -283,15 +283,19 @@ def make_looping_pdfs(catalog: str = "") -> dict[str, bytes]:
     }
 
 
-def make_pdf_bombs() -> dict[str, bytes]:
-    """PDFs of 3 kB whose page unpacks, twice packed, to hundreds of megabytes or deep nests."""
-    words = b"BT /F1 12 Tf 72 720 Td (Words of soap) Tj ET\n" * 20_000
-    return {
-        "spaces": _fill_page(bytes(MEGABYTE).replace(b"\0", b" "), times=1_000),
-        "words": _fill_page(words, times=330),
-        "nested states": _fill_page(b"q " * 500_000, times=10),
-        "nested arrays": _fill_page(b"[" * MEGABYTE, times=5),
-    }
+# What a PDF's page unpacks to, and how often: 300 MB of text, or nests of states and arrays.
+PDF_BOMBS = {
+    "spaces": (b" " * MEGABYTE, 600),
+    "words": (b"BT /F1 12 Tf 72 720 Td (Words of soap) Tj ET\n" * 20_000, 330),
+    "nested states": (b"q " * 500_000, 10),
+    "nested arrays": (b"[" * MEGABYTE, 5),
+}
+
+
+def make_pdf_bomb(kind: str) -> bytes:
+    """A PDF of a few kB whose page is packed twice."""
+    chunk, times = PDF_BOMBS[kind]
+    return _fill_page(chunk, times=times)
 
 
 def _fill_page(chunk: bytes, *, times: int) -> bytes:
