@@ -24,7 +24,7 @@ WHERE p.source_id = %(source_id)s AND p.crawl = %(crawl)s AND p.state = 'kept' A
 SELECT p.url, coalesce(p.reason, s.error_message, 'It could not be indexed.') AS reason
 FROM worker.crawl_pages AS p LEFT JOIN public.knowledge_sources AS s ON s.id = p.child_id
 WHERE p.source_id = %(source_id)s AND p.crawl = %(crawl)s
-  AND (p.state IN ('failed', 'gone') OR p.state = 'kept' AND p.indexed AND s.status = 'failed')
+  AND (p.state = 'failed' OR p.state = 'gone' AND p.role = 'page' OR p.state = 'kept' AND p.indexed AND s.status = 'failed')
 ORDER BY p.depth, p.id LIMIT %(rows_max)s
 
 -- name: record_crawl

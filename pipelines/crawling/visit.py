@@ -188,6 +188,9 @@ def settle_unreadable(call: Call, answer: Page, error: Permanent) -> None:
 def settle_failure(call: Call, reason: str, *, state: str) -> None:
     """Nothing was read; where the page led to when it last was is still visited."""
     work, page = call.work, call.page
+    is_guess = page.url == f"{work.crawl.site}/sitemap.xml" and page.fetched_at is None
+    if page.role == "sitemap" and is_guess:
+        state = "gone"
     with work.desk.db.write() as conn:
         if call.is_start and isinstance(work.settings.sitemap, str):
             arrive(conn, call)
