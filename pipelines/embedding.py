@@ -9,6 +9,7 @@ from pipelines.gateways.embedder import Embedder
 from pipelines.knowledge.edition import Draft
 from pipelines.knowledge.report import Report
 from pipelines.knowledge.tokens import encoding_for
+from pipelines.spending import Budget
 from pipelines.vectors.buying import Bill, Buying, Order
 from pipelines.vectors.lots import Text
 from pipelines.vectors.shelf import Shelf
@@ -31,10 +32,17 @@ def embed(
     """
     encoding = encoding_for(embedder.model)
     wanted = {draft.text_hash: draft.embedded for draft in drafts}
+    budget = Budget(db, source)
+
+    def step(done: int, total: int) -> None:
+        budget.note_payment()
+        report.step("embedding", done, total)
+
     order = Order(
         texts=[Text.of(text_hash, text, encoding) for text_hash, text in wanted.items()],
         payer=source,
-        step=lambda done, total: report.step("embedding", done, total),
+        may_spend=budget.may_spend,
+        step=step,
         waits=lambda wait_s: report.tell({"stage": "embedding", "note": waiting(wait_s)}),
     )
     bill = vectors_for(db, embedder, order, shelf)

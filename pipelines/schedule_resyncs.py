@@ -1,9 +1,9 @@
-"""The story of `schedule_resyncs`: enqueue the sources that are due to be refreshed."""
+"""The story of `schedule_resyncs`: what is due is refreshed, what had to wait goes on."""
 
 from collections.abc import Callable
 from typing import Any
 
-from db import resyncs
+from db import resyncs, spending
 from db.fence import Fence
 
 BATCH_ROWS = 500
@@ -12,13 +12,15 @@ BATCHES_MAX = 20
 
 
 def run(db: Fence, *, priority: int) -> dict[str, Any]:
-    """How many were due."""
+    """How many were due, and how many jobs may spend again: a new month has begun."""
 
     def enqueue_next() -> int:
         with db.write() as conn:
             return resyncs.enqueue_due_resyncs(conn, rows_max=BATCH_ROWS, priority=priority)
 
-    return {"due": repeat(enqueue_next)}
+    with db.write() as conn:
+        woken = spending.wake_paused_jobs(conn)
+    return {"due": repeat(enqueue_next), "woken": woken}
 
 
 def repeat(enqueue_next: Callable[[], int]) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from db import jobs
 from db.fence import Fence, LeaseLost
+from pipelines import embedding, index_source
 from pipelines.errors import Permanent, Snooze, Transient
 from pipelines.index_source import Desk
 from pipelines.readers.tools import ReadingTools
@@ -216,13 +217,11 @@ def test_an_edit_while_it_runs_wins(
     web.page("/", SECOND, headers={"ETag": '"2"'})
     other = web.page("/other", ARTICLE.format("Deliveries leave our warehouse every working day."))
 
-    def edit(*arguments: object) -> list[str]:
+    def edit(*arguments: object) -> Any:
         knowledge.conn.execute("UPDATE public.knowledge_sources SET url = %s", (other,))
         return embed(*arguments)
 
-    from pipelines import index_source
-
-    embed: Any = index_source.embed
+    embed: Any = embedding.embed
     monkeypatch.setattr(index_source, "embed", edit)
     result = resync(knowledge, page)
     monkeypatch.undo()
@@ -237,12 +236,10 @@ def test_an_edit_while_it_runs_wins(
 def test_two_runs_of_one_source_never_mix_what_they_stored(
     knowledge: Indexing, web: Site, page: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import index_source
-
-    embed: Any = index_source.embed
+    embed: Any = embedding.embed
     knowledge.conn.execute("UPDATE public.knowledge_sources SET status = 'pending'")
 
-    def overtake(*arguments: object) -> list[str]:
+    def overtake(*arguments: object) -> Any:
         monkeypatch.undo()
         knowledge.conn.execute("UPDATE worker.source_states SET updated_at = now()")
         return embed(*arguments)

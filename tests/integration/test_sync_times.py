@@ -23,7 +23,8 @@ def next_cron(conn: Connection, cron: str, since: datetime = NOON) -> datetime |
 def next_sync(conn: Connection, frequency: str | None, since: datetime = NOON) -> datetime:
     row = conn.execute("SELECT worker.next_sync(%s, %s, %s)", (SOURCE, frequency, since)).fetchone()
     assert row is not None
-    return row[0].astimezone(UTC)
+    due: datetime = row[0]
+    return due.astimezone(UTC)
 
 
 @pytest.mark.parametrize(
