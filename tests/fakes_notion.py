@@ -102,7 +102,8 @@ class FakeNotion:
             self.blocks[id].append(
                 {"object": "block", "id": own, **kept, "has_children": has_children}
             )
-            self._keep(own, inside)
+            if not given["type"].startswith("child_"):
+                self._keep(own, inside)
 
     def asked(self, part: str) -> int:
         return sum(part in call.path for call in self.calls)

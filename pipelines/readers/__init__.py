@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from db.sources import Source
 from pipelines.errors import Permanent
-from pipelines.readers import api, file, notion, text, url
+from pipelines.readers import api, file, google_drive, notion, text, url
 from pipelines.readers.reading import Reading, Seen
 from pipelines.readers.tools import ReadingTools
 
@@ -14,6 +14,7 @@ READERS: dict[str, Callable[[Source, ReadingTools, Seen], Reading]] = {
     "file": file.read,
     "api": api.read,
     "notion": notion.read,
+    "google_drive": google_drive.read,
 }
 
 

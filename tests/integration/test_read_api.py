@@ -233,6 +233,7 @@ def test_an_address_inside_is_not_reached(knowledge: Indexing, server: FakeApi, 
     from pipelines.gateways.addresses import Egress
     from pipelines.gateways.http import Client
 
+    knowledge.client.close()
     knowledge.client = Client(Egress.parse(""))
     port = server.url.rpartition(":")[2]
     knowledge.insert("api", url=f"http://{host}:{port}/articles", settings=Jsonb({"api": ITEMS}))

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -50,12 +50,12 @@ def paragraph(text: str, *inside: Any) -> dict[str, Any]:
 
 def test_the_server_is_as_strict_as_notion_to_its_own_client(server: FakeNotion) -> None:
     id = server.add_page("Home", *(paragraph(f"line {n}") for n in range(150)))
-    client = OfficialClient(auth=TOKEN, base_url=server.url, retry=False)
+    client: Any = OfficialClient(auth=TOKEN, base_url=server.url, retry=False)
 
     first = client.blocks.children.list(id, page_size=100)
     rest = client.blocks.children.list(id, start_cursor=first["next_cursor"])
     refusals = []
-    for ask in (
+    asks: tuple[Callable[[], Any], ...] = (
         lambda: client.blocks.children.list(id, page_size=101),
         lambda: client.blocks.children.list(id, start_cursor="what"),
         lambda: client.pages.retrieve(id_of("unknown")),
@@ -63,7 +63,8 @@ def test_the_server_is_as_strict_as_notion_to_its_own_client(server: FakeNotion)
         lambda: OfficialClient(
             auth=TOKEN, base_url=server.url, notion_version="2022-06-28"
         ).pages.retrieve(id),
-    ):
+    )
+    for ask in asks:
         with pytest.raises((APIResponseError, UnknownHTTPResponseError)) as raised:
             ask()
         refusals.append(raised.value.status)
@@ -431,6 +432,7 @@ def test_endless_nesting_is_left_out_and_told(knowledge: Indexing, server: FakeN
 def test_a_base_url_inside_is_not_reached(
     knowledge: Indexing, server: FakeNotion, base: str
 ) -> None:
+    knowledge.client.close()
     knowledge.client = Client(Egress.parse(""))
     port = server.url.rpartition(":")[2]
     source_id = knowledge.insert("notion", settings=Jsonb({"base_url": f"{base}:{port}"}))
