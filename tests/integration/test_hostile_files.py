@@ -44,6 +44,7 @@ from tests.unit.test_extract_fuzz import assert_sound
 
 # What the child may hold; its address space may be 512 MB.
 RSS_BYTES_MAX = 450 * MEGABYTE
+LONG_TEXT = b"<si><t>" + b"soap " * 100 + b"</t></si>"
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
@@ -138,7 +139,13 @@ class Watch:
         ("docx", "word/document.xml", f'<w:document xmlns:w="{WORD}"><w:body>', b" ", "</w:body>"),
         ("docx", "word/styles.xml", "<a>", b"<b/>", "</a>"),
         ("docx", "[Content_Types].xml", "<a>", b"<b/>", "</a>"),
-        ("xlsx", "xl/texts.xml", f'<sst xmlns="{SHEET}">', b"<si><t>soap</t></si>", "</sst>"),
+        (
+            "xlsx",
+            "xl/texts.xml",
+            f'<sst xmlns="{SHEET}">',
+            b"<si><t>" + b"soap " * 100 + b"</t></si>",
+            "</sst>",
+        ),
         ("pptx", "ppt/slides/slide1.xml", "<a>", b"<b/>", "</a>"),
         ("epub", "book/one.xhtml", "<html><body>", b"<p>x</p>", "</body></html>"),
         ("epub", "mimetype", "application/epub+zip", b" ", ""),
