@@ -144,15 +144,17 @@ LANGUAGE sql SET search_path = '' AS $$
         ), chunk.content)) AS words
     ), told AS MATERIALIZED (
         SELECT words, private.language_of(words) AS language FROM read
-    ), counted AS (
-        SELECT private.term_key(chunk.agent_id, s.stem) AS key, count(*) AS occurs
+    ), formed AS MATERIALIZED (
+        SELECT s.place, s.stem
         FROM told CROSS JOIN LATERAL private.stems_of(told.words, told.language) AS s
-        GROUP BY s.stem
+    ), counted AS (
+        SELECT private.term_key(chunk.agent_id, f.stem) AS key, count(*) AS occurs
+        FROM formed AS f GROUP BY f.stem
     )
     INSERT INTO worker.chunk_terms AS t (
         chunk_id, agent_id, source_id, embedding_model, language, length, keys, counts)
     SELECT chunk.id, chunk.agent_id, chunk.source_id, chunk.embedding_model,
-           (SELECT told.language FROM told), coalesce(sum(c.occurs), 0),
+           (SELECT told.language FROM told), (SELECT count(DISTINCT f.place) FROM formed AS f),
            coalesce(array_agg(c.key ORDER BY c.key), '{}'),
            coalesce(array_agg(least(c.occurs, 32767)::smallint ORDER BY c.key), '{}')
     FROM counted AS c

@@ -104,8 +104,8 @@ BEGIN
     ORDER BY best.score DESC, best.chunk_id;
 END $$;
 
--- The nearest chunks. With a filter that leaves few of the agent's rows, all are compared: HNSW
--- stops after a number of rows, and would lose those of a rare kind.
+-- The nearest chunks: by HNSW, or all compared where a filter leaves few of them, or where HNSW
+-- gave too few. It stops after some rows or memory, and those may be other agents' or dead ones.
 CREATE FUNCTION private.nearest_chunks(
     agent_id uuid, query_embedding extensions.vector(1536), match_threshold double precision,
     source_ids uuid[], metadata_filter jsonb, wanted int
@@ -119,51 +119,71 @@ AS $$
 #variable_conflict use_column
 DECLARE
     exact_max constant int := 10000;
+    is_filtered constant boolean := source_ids IS NOT NULL OR metadata_filter IS NOT NULL;
     model text := (SELECT a.embedding_model FROM public.agents AS a
                    WHERE a.id = nearest_chunks.agent_id);
-    few uuid[];
+    ids uuid[];
+    distances float8[];
 BEGIN
-    IF source_ids IS NULL AND metadata_filter IS NULL THEN
-        RETURN QUERY
-        SELECT m.id, m.similarity
-        FROM public.match_knowledge_chunks(
-            query_embedding, nearest_chunks.agent_id, match_threshold, wanted) AS m;
-        RETURN;
-    END IF;
-    few := ARRAY(
-        SELECT c.id FROM public.knowledge_chunks AS c
+    IF NOT is_filtered OR EXISTS (
+        SELECT FROM public.knowledge_chunks AS c
         WHERE c.agent_id = nearest_chunks.agent_id
-          AND (c.embedding_model IS NULL OR c.embedding_model = model)
-          AND c.embedding IS NOT NULL
           AND (source_ids IS NULL OR c.source_id = ANY (source_ids))
           AND (metadata_filter IS NULL OR c.metadata @> metadata_filter)
-        LIMIT exact_max + 1);
-    IF cardinality(few) <= exact_max THEN
-        RETURN QUERY
-        SELECT near.id, 1 - near.distance
+        OFFSET exact_max)
+    THEN
+        SELECT array_agg(n.id), array_agg(n.distance)
+        INTO ids, distances
         FROM (SELECT c.id, c.embedding OPERATOR(extensions.<=>) query_embedding AS distance
-              FROM public.knowledge_chunks AS c WHERE c.id = ANY (few) OFFSET 0) AS near
-        WHERE 1 - near.distance >= match_threshold
-        ORDER BY near.distance, near.id
-        LIMIT greatest(wanted, 0);
-        RETURN;
+              FROM public.knowledge_chunks AS c
+              WHERE c.agent_id = nearest_chunks.agent_id
+                AND (c.embedding_model IS NULL OR c.embedding_model = model)
+                AND c.embedding IS NOT NULL
+                AND (source_ids IS NULL OR c.source_id = ANY (source_ids))
+                AND (metadata_filter IS NULL OR c.metadata @> metadata_filter)
+              ORDER BY c.embedding OPERATOR(extensions.<=>) query_embedding
+              LIMIT greatest(wanted, 0)) AS n;
+    END IF;
+    IF coalesce(cardinality(ids), 0) < wanted THEN
+        SELECT array_agg(n.id), array_agg(n.distance)
+        INTO ids, distances
+        FROM (SELECT near.id, near.distance
+              -- The fence keeps the order from being read off the index.
+              FROM (SELECT c.id, c.embedding OPERATOR(extensions.<=>) query_embedding AS distance
+                    FROM public.knowledge_chunks AS c
+                    WHERE c.agent_id = nearest_chunks.agent_id
+                      AND (c.embedding_model IS NULL OR c.embedding_model = model)
+                      AND c.embedding IS NOT NULL
+                      AND (source_ids IS NULL OR c.source_id = ANY (source_ids))
+                      AND (metadata_filter IS NULL OR c.metadata @> metadata_filter)
+                    OFFSET 0) AS near
+              ORDER BY near.distance, near.id
+              LIMIT greatest(wanted, 0)) AS n;
     END IF;
     RETURN QUERY
-    WITH nearest AS MATERIALIZED (
-        SELECT c.id, c.embedding OPERATOR(extensions.<=>) query_embedding AS distance
-        FROM public.knowledge_chunks AS c
-        WHERE c.agent_id = nearest_chunks.agent_id
-          AND (c.embedding_model IS NULL OR c.embedding_model = model)
-          AND c.embedding IS NOT NULL
-          AND (source_ids IS NULL OR c.source_id = ANY (source_ids))
-          AND (metadata_filter IS NULL OR c.metadata @> metadata_filter)
-        ORDER BY c.embedding OPERATOR(extensions.<=>) query_embedding
-        LIMIT greatest(wanted, 0)
-    )
     SELECT n.id, 1 - n.distance
-    FROM nearest AS n
+    FROM unnest(ids, distances) AS n (id, distance)
     WHERE 1 - n.distance >= match_threshold
     ORDER BY n.distance, n.id;
+END $$;
+
+-- The same answer as before, also right after a mass of other chunks has changed.
+CREATE OR REPLACE FUNCTION public.match_knowledge_chunks(
+    query_embedding extensions.vector(1536),
+    agent_id uuid,
+    match_threshold double precision DEFAULT 0,
+    match_count int DEFAULT 5
+) RETURNS TABLE (id uuid, source_id uuid, content text, metadata jsonb, similarity double precision)
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.id, c.source_id, c.content, c.metadata, n.similarity
+    FROM private.nearest_chunks(
+        match_knowledge_chunks.agent_id, query_embedding, match_threshold, NULL, NULL,
+        match_count) AS n
+    JOIN public.knowledge_chunks AS c ON c.id = n.chunk_id
+    ORDER BY n.similarity DESC, c.id;
 END $$;
 
 CREATE FUNCTION public.search_knowledge(

@@ -183,6 +183,16 @@ def test_any_text_can_be_stored(shelf: Shelf, content: str) -> None:
     assert kept == (1,)
 
 
+def test_a_word_with_two_forms_counts_once(shelf: Shelf) -> None:
+    shelf.put_all("cafés", "tea")
+    query = "SELECT lexical_score, matched_words FROM public.search_knowledge(%s, 'cafés')"
+
+    found = shelf.conn.execute(query, [shelf.agent_id]).fetchall()
+
+    (expected, _) = bm25(["cafés"], [["cafés"], ["tea"]])
+    assert found == [(pytest.approx(expected), ["cafés"])]
+
+
 def test_title_and_headings_above_a_chunk_count_as_its_words(shelf: Shelf) -> None:
     above = {"document": {"title": "Shipping guide"}, "heading_path": ["Returns", "Deadlines"]}
     shelf.put("Thirty days.", metadata={"title": "Manual", **above})
@@ -202,7 +212,8 @@ def test_the_words_follow_every_change_of_a_chunk(shelf: Shelf) -> None:
 
     found = [shelf.words(word) for word in ("apples", "pears", "plums")]
 
-    assert found == [[], [], ["plums"]]
+    counted = shelf.conn.execute("SELECT chunk_id FROM worker.chunk_terms").fetchall()
+    assert (found, counted) == ([[], [], ["plums"]], [(first,)])
 
 
 def test_a_move_within_the_document_rewrites_no_words(shelf: Shelf) -> None:
@@ -462,3 +473,26 @@ def test_the_text_form_of_a_vector_is_taken(shelf: Shelf) -> None:
     ).fetchone()
 
     assert found == (1.0,)
+
+
+@pytest.mark.parametrize("function", ["match_knowledge_chunks", "search_knowledge"])
+def test_dead_rows_in_the_index_hide_nothing(shelf: Shelf, function: str) -> None:
+    """HNSW keeps a deleted row until the next vacuum, and gives up after so many of them."""
+    shelf.conn.execute(
+        "INSERT INTO public.knowledge_chunks (source_id, agent_id, content, embedding, chunk_index)"
+        " SELECT %s, %s, n::text, ('[1,' || n * 1e-6 || repeat(',0', 1534) || ']')"
+        "::extensions.vector, n FROM generate_series(1, 1500) AS n",
+        [shelf.source_id, shelf.agent_id],
+    )
+    shelf.conn.execute("DELETE FROM public.knowledge_chunks")
+    shelf.put_all("far")
+    shelf.conn.execute("UPDATE public.knowledge_chunks SET embedding = %s", [direction(1, 1)])
+    shelf.conn.execute("SET LOCAL enable_sort = off; SET LOCAL work_mem = '64kB'")
+
+    found = shelf.conn.execute(
+        f"SELECT content FROM public.{function}"
+        "(query_embedding => %s::extensions.vector, agent_id => %s)".encode(),
+        [direction(1), shelf.agent_id],
+    ).fetchall()
+
+    assert found == [("far",)]
