@@ -74,13 +74,20 @@ LOST: frozenset[Fault] = frozenset(
 SLOW_S = 1.0
 
 
+@dataclass(frozen=True)
+class Admitted:
+    at: float
+    tokens: int
+    is_new: bool
+
+
 @dataclass
 class FakeOpenAI:
     """`billed` holds every text that was paid for, in order; `requests` every body that came.
 
     `lost` and `tokens_lost` are of what was billed and answered with nothing that can be used.
     `refuses` may give the words with which a text, and with it its whole request, is refused.
-    `admitted` are the moments and tokens of the requests that passed the rate limits.
+    `admitted` are the requests that passed the rate limits, `known` the texts in them.
     """
 
     base_url: str = ""
@@ -91,7 +98,8 @@ class FakeOpenAI:
     tokens_billed: int = 0
     lost: list[str] = field(default_factory=list)
     tokens_lost: int = 0
-    admitted: list[tuple[float, int]] = field(default_factory=list)
+    admitted: list[Admitted] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
     limited: int = 0
     answer_after_s: float = 0.0
     refuses: Callable[[str], str | None] = lambda text: None
@@ -108,18 +116,23 @@ class FakeOpenAI:
     def limit(
         self, *, requests: int | None = None, tokens: int | None = None, full: bool = True
     ) -> None:
-        """Allow so many a minute; unless `full`, as if all of it had just been used."""
-        used_at = 0.0 if full else time.monotonic()
-        self.requests_bucket = Bucket(requests, at=used_at)
-        self.tokens_bucket = Bucket(tokens, at=used_at)
+        """Allow so many a minute; unless `full`, the first request finds nothing left."""
+        self.requests_bucket = Bucket(requests, full=full)
+        self.tokens_bucket = Bucket(tokens, full=full)
+
+    def admit(self, texts: list[str], tokens: int) -> None:
+        is_new = not self.known.issuperset(texts)
+        self.known.update(texts)
+        self.admitted.append(Admitted(time.monotonic(), tokens, is_new))
 
     def share_used(self) -> float:
-        """Of the tokens that the limit allowed from the first admitted request to the last."""
+        """Of the tokens that the limit allowed while there was anything new to be sent."""
         per_minute = self.tokens_bucket.per_minute
         assert per_minute is not None
-        (began_at, _), (ended_at, _) = self.admitted[0], self.admitted[-1]
-        used = sum(tokens for _, tokens in self.admitted[:-1])
-        return used / ((ended_at - began_at) * per_minute / 60)
+        first, *later = self.admitted
+        ended_at = max(each.at for each in later if each.is_new)
+        used = sum(each.tokens for each in later if each.at <= ended_at)
+        return used / ((ended_at - first.at) * per_minute / 60)
 
 
 @contextmanager
@@ -169,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.requests.append(body)
             self._check_texts(texts)
             self._take_from_buckets(sum(counts))
+            self.fake.admit(texts, sum(counts))
             fault = self.fake.faults.popleft() if self.fake.faults else self.fake.choose_fault()
             self._refuse_by(fault)
             self.fake.billed.extend(texts)
@@ -192,7 +206,6 @@ class _Handler(BaseHTTPRequestHandler):
         if early_s is not None:
             self.fake.limited += 1
             raise rate_limited(name, early_s)
-        self.fake.admitted.append((time.monotonic(), tokens))
 
     def _refuse_by(self, fault: Fault | None) -> None:
         match fault:

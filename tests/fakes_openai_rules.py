@@ -31,9 +31,13 @@ class Refused(Exception):
 
 @dataclass
 class Bucket:
-    """`per_minute` of something, refilled continuously; None is no limit."""
+    """`per_minute` of something, refilled continuously; None is no limit.
+
+    The first to take finds it full, or else just enough.
+    """
 
     per_minute: int | None
+    full: bool = True
     level: float = 0.0
     at: float = 0.0
 
@@ -42,7 +46,8 @@ class Bucket:
         if self.per_minute is None:
             return None
         now = time.monotonic()
-        refilled = self.level + (now - self.at) * self.per_minute / 60 if self.at else math.inf
+        first = math.inf if self.full else amount
+        refilled = self.level + (now - self.at) * self.per_minute / 60 if self.at else first
         self.level, self.at = min(refilled, self.per_minute), now
         if amount > self.level:
             return (amount - self.level) * 60 / self.per_minute

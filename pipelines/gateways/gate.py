@@ -60,10 +60,6 @@ class Gate(Protocol):
         """Leave the line."""
         ...
 
-    def give_back(self, tokens: int) -> None:
-        """The provider did not serve what was admitted."""
-        ...
-
     def learn(self, seen: Seen) -> None: ...
 
     def bounds(self) -> Bounds: ...
@@ -87,9 +83,6 @@ class _OpenGate:
 
     def withdraw(self, ticket: str) -> None:
         """There is no line."""
-
-    def give_back(self, tokens: int) -> None:
-        """Nothing was taken."""
 
     def learn(self, seen: Seen) -> None:
         """Nothing to steer."""

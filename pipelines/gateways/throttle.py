@@ -17,6 +17,8 @@ STALE_S = 2.0
 KEEP_S = 3_600
 STRIKE_S_MAX = 60
 SOCKET_TIMEOUT_S = 2.0
+# An answer that took long tells of a time since which other requests have been sent.
+AGE_S_MAX = 1.0
 # While Redis is away nobody knows what others send.
 AWAY_S = 1.0
 
@@ -107,17 +109,6 @@ return {math.ceil(wait * 1e6), 0}
 """
 )
 
-# ARGV from 4: tokens.
-GIVE_BACK = (
-    BUCKET
-    + """
-open_bucket()
-local tokens = bucket.tokens
-tokens.left = math.min(tokens.size, tokens.left + tonumber(ARGV[4]))
-close_bucket()
-"""
-)
-
 # ARGV from 4: allowed tokens, requests; left tokens, requests ('' where unknown); age in seconds;
 # '1' where the provider refused; the wait that it asked for or ''; the longest wait of ours.
 LEARN = (
@@ -185,9 +176,6 @@ class Throttle:
             # The place is lost after STALE_S anyway.
             return
 
-    def give_back(self, tokens: int) -> None:
-        self._tell(GIVE_BACK, tokens)
-
     def learn(self, seen: Seen) -> None:
         self._tell(
             LEARN,
@@ -195,7 +183,7 @@ class Throttle:
             blank(seen.allowed.requests),
             blank(seen.left.tokens),
             blank(seen.left.requests),
-            seen.took_s,
+            min(seen.took_s, AGE_S_MAX),
             int(seen.refused),
             blank(seen.retry_after_s),
             STRIKE_S_MAX,

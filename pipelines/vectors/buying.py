@@ -319,9 +319,7 @@ class Buying:
 
     def _limited(self, lot: Lot, error: RateLimited) -> None:
         """The provider's limit is no failure of ours: nothing is counted, the lot waits."""
-        gate = self._embedder.gate
-        gate.give_back(lot.tokens)
-        allowed = gate.bounds().tokens
+        allowed = self._embedder.gate.bounds().tokens
         if allowed is not None and lot.tokens > allowed and len(lot.texts) == 1:
             raise Permanent(
                 f"a passage has {lot.tokens:,} tokens, the embedding provider allows this account"

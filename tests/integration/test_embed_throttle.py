@@ -116,9 +116,9 @@ def test_a_provider_that_has_less_left_than_we_thought_is_believed(gate: Gate) -
 def test_an_old_answer_is_believed_with_what_refilled_since(gate: Gate) -> None:
     limited = gate(tokens=6_000)
 
-    limited.learn(seen(allowed=6_000, left=0, took_s=10))
+    limited.learn(seen(allowed=6_000, left=0, took_s=0.5))
 
-    assert limited.admit(ask(1_000)) == Turn(0.0)
+    assert limited.admit(ask(50)) == Turn(0.0)
 
 
 def test_a_provider_never_adds_to_what_is_left(gate: Gate) -> None:
@@ -128,15 +128,6 @@ def test_a_provider_never_adds_to_what_is_left(gate: Gate) -> None:
     limited.learn(seen(allowed=6_000, left=6_000))
 
     assert limited.admit(ask(1_000)).wait_s > 5
-
-
-def test_what_was_not_served_is_given_back(gate: Gate) -> None:
-    limited = gate(tokens=6_000)
-    empty(limited, 6_000)
-
-    limited.give_back(1_000)
-
-    assert limited.admit(ask(1_000)) == Turn(0.0)
 
 
 def test_a_refusal_shuts_the_gate_for_all_workers_until_it_is_over(gate: Gate) -> None:

@@ -246,7 +246,8 @@ def test_a_short_wait_that_the_provider_asks_for_is_waited(market: Market) -> No
 
 
 def test_a_long_wait_leaves_the_thread_and_burns_no_attempt(market: Market) -> None:
-    market.fake.limit(tokens=600, full=False)
+    market.fake.limit(tokens=600)
+    market.fake.tokens_bucket.take(600)
     waits: list[float] = []
 
     with pytest.raises(Snooze) as caught:
@@ -258,7 +259,8 @@ def test_a_long_wait_leaves_the_thread_and_burns_no_attempt(market: Market) -> N
 
 
 def test_while_the_gate_is_shut_no_other_job_asks(market: Market) -> None:
-    market.fake.limit(tokens=600, full=False)
+    market.fake.limit(tokens=600)
+    market.fake.tokens_bucket.take(600)
     with pytest.raises(Snooze):
         market.buy(texts(10))
 
