@@ -13,6 +13,7 @@ from pipelines.errors import Permanent
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.sandbox import Limits, Parser
 from tests.unit.extract_hostile import (
+    LATE_LAUGHS,
     LAUGHS,
     MEGABYTE,
     PDF_BOMBS,
@@ -210,7 +211,9 @@ def test_names_with_tricks_are_only_names(parser: Parser, name: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), find_xml_parts())
-@pytest.mark.parametrize("declaration", [LAUGHS, QUADRATIC], ids=["laughs", "quadratic"])
+@pytest.mark.parametrize(
+    "declaration", [LAUGHS, LATE_LAUGHS, QUADRATIC], ids=["laughs", "late", "quadratic"]
+)
 def test_entities_that_grow_are_refused_in_every_part(
     parser: Parser, kind: str, name: str, declaration: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Files that want to do harm, built small: bombs, loops, deep nests and calls to the outside."""
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,8 @@ from tests.unit.extract_packages import (
 
 MEGABYTE = 1_000_000
 
+_TEXT = re.compile(r">([^<>]+)<")
+
 LAUGHS = (
     '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">'
     + "".join(
@@ -33,6 +36,8 @@ LAUGHS = (
     )
     + "]>"
 )
+# Behind more than a reader looks at before it begins.
+LATE_LAUGHS = f"<!--{'x' * 100_000}-->{LAUGHS}"
 QUADRATIC = f'<!DOCTYPE x [<!ENTITY a "{"x" * 100_000}">]>'
 
 
@@ -99,11 +104,12 @@ def declare(kind: str, name: str, declaration: str) -> bytes:
     xml = parts[name]
     text = xml if isinstance(xml, str) else xml.decode()
     text = text.partition("?>")[2] if text.startswith("<?xml") else text
-    entity = "&a;" * 20 if "ENTITY a" in declaration else ""
-    place = text.index(">", text.index("<")) + 1
-    if text[place - 2] == "/":
-        return pack({**parts, name: declaration + text})
-    return pack({**parts, name: declaration + text[:place] + entity + text[place:]})
+    if "ENTITY a" in declaration:
+        text, count = _TEXT.subn(r">&a;&a;&a;&a;&a;&a;&a;&a;\1<", text)
+        if not count and "</" in text:
+            end = text.rindex("</")
+            text = f"{text[:end]}&a;{text[end:]}"
+    return pack({**parts, name: declaration + text})
 
 
 def bomb(kind: str, name: str, before: str, filling: bytes, after: str, *, size: int) -> bytes:

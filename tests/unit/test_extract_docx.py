@@ -195,6 +195,7 @@ def test_insertions_are_in_and_deletions_and_hidden_text_are_out() -> None:
         + run.format("", "kept ")
         + f"<w:ins>{run.format('', 'inserted ')}</w:ins>"
         + "<w:del><w:r><w:delText>deleted </w:delText></w:r></w:del>"
+        + f"<w:del>{run.format('', 'deleted too ')}</w:del>"
         + f"<w:moveFrom>{run.format('', 'moved ')}</w:moveFrom>"
         + run.format("<w:rPr><w:vanish/></w:rPr>", "hidden ")
         + run.format('<w:rPr><w:vanish w:val="0"/></w:rPr>', "shown")
