@@ -1,5 +1,6 @@
 """Asks again where a server says that it is busy, within what one reading may wait for."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Patience:
     burst: int = 1
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Any] = time.sleep
-    _free_at: float = 0.0
+    _free_at: float = -math.inf
     _waited_s: float = 0.0
 
     def call(self, ask: Callable[[], T]) -> T:
