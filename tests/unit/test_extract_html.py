@@ -4,6 +4,8 @@ from pipelines.errors import Permanent
 from pipelines.knowledge import html_tree
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.extract import extract
+from pipelines.knowledge.html_judge import judge_article
+from pipelines.knowledge.html_walk import Walk
 
 
 def read(body: str, head: str = "") -> Document:
@@ -430,6 +432,14 @@ def test_a_hundred_thousand_levels_are_no_trouble(markup: str) -> None:
     document = read(f"{markup}deep words")
 
     assert "deep words" in document.text
+
+
+def test_a_page_too_deep_for_the_judge_is_not_judged() -> None:
+    flat = html_tree.parse_html("<p>words</p>" * 6_000)
+    deep = html_tree.parse_html("<div>" * 150 + "<p>words</p>" * 6_000)
+
+    assert judge_article(flat, Walk().over(flat).pieces) is not None
+    assert judge_article(deep, Walk().over(deep).pieces) is None
 
 
 def test_scripts_do_not_count_as_the_pages_text(monkeypatch: pytest.MonkeyPatch) -> None:
