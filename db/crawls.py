@@ -119,6 +119,16 @@ def begin_crawl(conn: Connection, source_id: UUID) -> Site | None:
     return cursor.execute(SQL.begin_crawl, {"source_id": source_id}).fetchone()
 
 
+def create_site(
+    conn: Connection, *, agent_id: UUID, name: str, url: str, settings: dict[str, Any]
+) -> UUID:
+    """Insert a source that stands for a site; a trigger enqueues its crawl."""
+    arguments = {"agent_id": agent_id, "name": name, "url": url, "settings": Jsonb(settings)}
+    row = conn.execute(SQL.create_site, arguments).fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
 def load_crawl(conn: Connection, source_id: UUID) -> Crawl | None:
     cursor = conn.cursor(row_factory=class_row(Crawl))
     return cursor.execute(SQL.load_crawl, {"source_id": source_id}).fetchone()

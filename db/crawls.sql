@@ -11,6 +11,11 @@ SELECT s.id, s.agent_id, a.user_id, s.type, s.url, s.settings,
 FROM public.knowledge_sources AS s JOIN public.agents AS a ON a.id = s.agent_id
 WHERE s.id = %(source_id)s
 
+-- name: create_site
+INSERT INTO public.knowledge_sources (agent_id, name, type, url, settings)
+VALUES (%(agent_id)s, %(name)s, 'url', %(url)s, %(settings)s)
+RETURNING id
+
 -- name: load_crawl
 SELECT number, job_id, asked, stage, site, visits, kept, failures_in_row, complete, limits_hit,
        removed

@@ -14,6 +14,8 @@ EFFECTS_DAYS = 7
 VECTORS_DAYS = 90
 TICKS_DAYS = 90
 BUCKETS_DAYS = 1
+HOSTS_DAYS = 1
+FETCHED_DAYS = 1
 RUNS_DAYS = 180
 
 
@@ -47,6 +49,16 @@ def delete_ticks(conn: Connection, *, since: datetime | None, rows_max: int) -> 
 
 def delete_buckets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     return delete(conn, SQL.delete_buckets, since=since, rows_max=rows_max, days=BUCKETS_DAYS)
+
+
+def delete_hosts(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Gates, queues and robots.txt of hosts that nobody asked for a day."""
+    return delete(conn, SQL.delete_hosts, since=since, rows_max=rows_max, days=HOSTS_DAYS)
+
+
+def delete_fetched(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Pages that a crawler fetched and nobody indexed."""
+    return delete(conn, SQL.delete_fetched, since=since, rows_max=rows_max, days=FETCHED_DAYS)
 
 
 def delete_runs(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:

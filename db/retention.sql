@@ -82,6 +82,35 @@ WITH old AS MATERIALIZED (
 )
 SELECT count(*), max(filled_at) FROM old
 
+-- name: delete_hosts
+-- A host that nobody asked for a while is as good as a new one; so is the end of an old queue.
+WITH turns AS (
+    DELETE FROM worker.host_turns WHERE last_at < now() - make_interval(days => %(days)s)
+), robots AS (
+    DELETE FROM worker.robots WHERE expires_at < now() - make_interval(days => %(days)s)
+), old AS MATERIALIZED (
+    SELECT h.host, h.free_at FROM worker.hosts AS h
+    WHERE h.free_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND h.free_at < now() - make_interval(days => %(days)s)
+      AND NOT EXISTS (SELECT FROM unnest(h.busy_until) AS b WHERE b > now())
+    ORDER BY h.free_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.hosts AS h USING old WHERE h.host = old.host
+)
+SELECT count(*), max(free_at) FROM old
+
+-- name: delete_fetched
+-- What a child never came to index: it reads its page anew.
+WITH old AS MATERIALIZED (
+    SELECT f.source_id, f.fetched_at FROM worker.fetched_pages AS f
+    WHERE f.fetched_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND f.fetched_at < now() - make_interval(days => %(days)s)
+    ORDER BY f.fetched_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.fetched_pages AS f USING old WHERE f.source_id = old.source_id
+)
+SELECT count(*), max(fetched_at) FROM old
+
 -- name: delete_runs
 -- Never the last completed one of a source: it says what its chunks come from.
 WITH old AS MATERIALIZED (

@@ -77,7 +77,7 @@ class Crawling:
             " WHERE state IN ('scheduled', 'retryable') AND NOT blocked"
         )
         self.knowledge.conn.execute("UPDATE worker.crawl_pages SET due_at = now()")
-        self.knowledge.conn.execute("UPDATE worker.hosts SET free_at = '-infinity'")
+        self.knowledge.conn.execute("UPDATE worker.hosts SET free_at = 'epoch'")
 
     def claim(self, queue: str, *, room: int = 100) -> list[Claimed]:
         conn = self.knowledge.conn

@@ -3,7 +3,7 @@
 -- One row a host, for all workers: everything that is fetched takes its turn here.
 CREATE TABLE worker.hosts (
     host text PRIMARY KEY,
-    free_at timestamptz NOT NULL DEFAULT '-infinity',
+    free_at timestamptz NOT NULL DEFAULT 'epoch',
     busy_until timestamptz[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 COMMENT ON COLUMN worker.hosts.host IS

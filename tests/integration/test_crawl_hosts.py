@@ -27,6 +27,10 @@ class World:
     def url(self, host: str, path: str = "/") -> str:
         return f"http://{host}:{self.web.port}{path}"
 
+    def link(self, host: str, path: str = "/") -> str:
+        """By whatever scheme the page itself has."""
+        return self.url(host, path).removeprefix("http:")
+
     def answer(self, wire: Wire, hit: Hit) -> bool:
         host = hit.headers["host"].partition(":")[0]
         body = self.pages.get((host, hit.path))
@@ -50,7 +54,7 @@ class Anything(dict[str, object]):
         super().__init__()
         self.answer = answer
 
-    def get(self, path: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, path: str, default: object = None) -> object:
         return self.answer
 
 
@@ -84,7 +88,7 @@ def named(crawl: Crawling, world: World) -> Iterator[Crawling]:
 
 
 def test_www_is_the_same_site_and_others_are_not(named: Crawling, world: World) -> None:
-    links = [world.url(host, "/x") for host in ("www.a.example", "b.a.example", "b.example")]
+    links = [world.link(host, "/x") for host in ("www.a.example", "b.a.example", "b.example")]
     world.pages["a.example", "/"] = page("Start", *links)
     world.pages["www.a.example", "/x"] = page("Other")
 
@@ -97,7 +101,7 @@ def test_www_is_the_same_site_and_others_are_not(named: Crawling, world: World) 
 def test_pages_under_both_names_of_a_site_are_found_once(named: Crawling, world: World) -> None:
     for path in ("/", "/x"):
         world.pages["a.example", path] = world.url("www.a.example", path)
-        world.pages["www.a.example", path] = page(f"About {path}", world.url("a.example", "/x"))
+        world.pages["www.a.example", path] = page(f"About {path}", world.link("a.example", "/x"))
 
     source_id = named.crawl(world.url("a.example"))
 
@@ -108,7 +112,7 @@ def test_pages_under_both_names_of_a_site_are_found_once(named: Crawling, world:
 
 
 def test_each_host_is_asked_for_its_own_rules(named: Crawling, world: World) -> None:
-    world.pages["a.example", "/"] = page("Start", world.url("www.a.example", "/x"))
+    world.pages["a.example", "/"] = page("Start", world.link("www.a.example", "/x"))
     world.pages["www.a.example", "/robots.txt"] = "User-agent: *\nDisallow: /"
     world.pages["www.a.example", "/x"] = page("Other")
 

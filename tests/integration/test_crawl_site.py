@@ -341,7 +341,7 @@ def test_a_linked_document_is_a_page_and_a_picture_is_not(crawl: Crawling, web: 
 
 def test_an_endless_calendar_ends(crawl: Crawling, web: Site) -> None:
     class Calendar(dict[str, object]):
-        def get(self, path: str, default: object = None) -> object:  # type: ignore[override]
+        def get(self, path: str, default: object = None) -> object:
             found = super().get(path)
             return found or (self.day if path.startswith("/calendar/") else default)
 

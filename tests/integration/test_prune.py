@@ -87,6 +87,11 @@ def fill_side_tables(conn: Connection) -> None:
             " now() - make_interval(secs => %(days)s * 86400))",
             age,
         )
+        conn.execute(
+            "INSERT INTO worker.hosts (host, free_at)"
+            " VALUES (%(days)s::text, now() - make_interval(secs => %(days)s * 86400))",
+            age,
+        )
 
 
 def counts(conn: Connection) -> dict[str, int]:
@@ -94,10 +99,12 @@ def counts(conn: Connection) -> dict[str, int]:
         "SELECT (SELECT count(*) FROM worker.jobs WHERE kind = 'probe') AS jobs,"
         " (SELECT count(*) FROM worker.job_logs), (SELECT count(*) FROM worker.probe_effects),"
         " (SELECT count(*) FROM worker.embedding_cache),"
-        " (SELECT count(*) FROM worker.schedule_ticks), (SELECT count(*) FROM worker.buckets)"
+        " (SELECT count(*) FROM worker.schedule_ticks), (SELECT count(*) FROM worker.buckets),"
+        " (SELECT count(*) FROM worker.hosts)"
     ).fetchone()
     assert row is not None
-    return dict(zip(("jobs", "logs", "effects", "vectors", "ticks", "buckets"), row, strict=True))
+    names = ("jobs", "logs", "effects", "vectors", "ticks", "buckets", "hosts")
+    return dict(zip(names, row, strict=True))
 
 
 def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_url: str) -> None:
@@ -117,7 +124,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
 
     assert left(conn) == kept
     assert counts(conn) == {
-        "jobs": 4, "logs": 3, "effects": 1, "vectors": 1, "ticks": 1, "buckets": 1,
+        "jobs": 4, "logs": 3, "effects": 1, "vectors": 1, "ticks": 1, "buckets": 1, "hosts": 1,
     }  # fmt: skip
     assert result == {
         "deleted": {
@@ -126,6 +133,8 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "embedding_cache": 1,
             "schedule_ticks": 1,
             "buckets": 1,
+            "hosts": 1,
+            "fetched_pages": 0,
             "sync_runs": 0,
         },
         "complete": True,

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from db import processes, sources
+from db import crawls, processes, sources
 from db.pool import Connection, connect
 from db.sources import Agent, SourceProgress
 from workers import stack, uploads
@@ -35,14 +35,20 @@ def ingest(
     what: Annotated[str, typer.Argument(metavar="URL|PATH|-", help="A page, a file, or stdin.")],
     name: Annotated[str | None, typer.Option(help="The source's name.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is searchable.")] = True,
+    crawl: Annotated[bool, typer.Option(help="The whole site that the address leads to.")] = False,
+    pages: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Give an agent a page, a file, a folder of files, or the text on standard input."""
+    """Give an agent a page, a site, a file, a folder of files, or the text on standard input."""
+    check_crawl(what, crawl=crawl, pages=pages)
     with services() as found:
         assert found.database_url is not None
         with connect(found.database_url, name="avivro ingest") as conn:
             known = require_agent(conn, agent)
-            ids = [create(conn, known, item, name, found.home) for item in items_of(what)]
+            if crawl:
+                ids = [create_site(conn, known, what, name, pages)]
+            else:
+                ids = [create(conn, known, item, name, found.home) for item in items_of(what)]
             conn.commit()
             if wait:
                 with crew_for(conn, found):
@@ -72,6 +78,13 @@ def reindex(
     console.out.print(f"batch {batch_id}; avivro jobs show {batch_id} says how far it is")
 
 
+def check_crawl(what: str, *, crawl: bool, pages: int | None) -> None:
+    if pages is not None and not crawl:
+        console.fail("--pages is how many pages --crawl may keep: it needs --crawl", code=2)
+    if crawl and not what.startswith(("http://", "https://")):
+        console.fail("--crawl needs the http(s) address of a site", code=2)
+
+
 @contextmanager
 def crew_for(conn: Connection, found: Config) -> Iterator[None]:
     """Workers for the length of the block, unless some are at work already."""
@@ -98,6 +111,15 @@ def items_of(what: str) -> list[str]:
     if not path.is_file():
         console.fail(f"{what} is neither a file, a folder nor an http(s) address", code=2)
     return [what]
+
+
+def create_site(
+    conn: Connection, agent: Agent, url: str, name: str | None, pages: int | None
+) -> UUID:
+    crawl = True if pages is None else {"pages_max": pages}
+    return crawls.create_site(
+        conn, agent_id=agent.id, name=name or url, url=url, settings={"crawl": crawl}
+    )
 
 
 def create(conn: Connection, agent: Agent, item: str, name: str | None, home: Path) -> UUID:
