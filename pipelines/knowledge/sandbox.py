@@ -182,7 +182,11 @@ class Parser:
             return Permanent(f"{cause}: it took too long ({limits.time})")
         if ended.status == OUT_OF_MEMORY_STATUS:
             return Permanent(f"{cause}: it took too much memory ({limits.memory})")
-        return Permanent(f"{cause}: its reader broke down ({limits.memory}, {limits.time})")
+        # Libraries that are not Python's end the process where memory ends.
+        return Permanent(
+            f"{cause}: its reader broke down, most often for lack of memory "
+            f"({limits.memory}, {limits.time})"
+        )
 
 
 def _refuse_failed(failure: ChildFailedError, label: str) -> Permanent:

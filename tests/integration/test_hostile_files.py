@@ -1,5 +1,6 @@
 """Files that want to do harm, through the real reading child: refused in words, or read right."""
 
+import gzip
 import socket
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from tests.unit.extract_hostile import (
     link_part,
     make_looping_pdfs,
     make_pdf_bomb,
+    move_cell,
     nest_zips,
     overlap,
     share_sheet,
@@ -46,6 +48,7 @@ from tests.unit.test_extract_fuzz import assert_sound
 # What the child may hold; its address space may be 512 MB.
 RSS_BYTES_MAX = 450 * MEGABYTE
 LONG_TEXT = b"<si><t>" + b"soap " * 100 + b"</t></si>"
+SAMPLES = Path(__file__).parents[1] / "samples"
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
@@ -330,6 +333,18 @@ def test_cells_far_apart_are_refused_with_the_limit(parser: Parser) -> None:
     lines = "".join(f'<row><c r="{name}1"><v>1</v></c></row>' for name in names)
 
     assert "cells (the limit)" in refuse(parser, make_xlsx({"Wide": lines}))
+
+
+def test_cells_far_apart_in_an_old_file_end_the_child_alone(parser: Parser) -> None:
+    body = (SAMPLES / "prices.xls").read_bytes()
+
+    assert "memory limit 512 MB" in refuse(parser, move_cell(body))
+
+    assert "Olive" in read(parser, body).text
+
+
+def test_a_gzip_archive_stays_packed(parser: Parser) -> None:
+    assert "it looks like a gzip archive" in refuse(parser, gzip.compress(bytes(50 * MEGABYTE)))
 
 
 def test_a_table_of_a_million_fields_is_read_and_a_larger_one_refused(parser: Parser) -> None:

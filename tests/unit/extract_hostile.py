@@ -167,6 +167,12 @@ def _repeat_entry(body: bytes, name: bytes, count: int) -> bytes:
     return body[:start] + directory + tail
 
 
+def move_cell(body: bytes) -> bytes:
+    """An old Excel file whose last text stands in the last cell that there is."""
+    start = body.rindex(b"\xfd\x00\x0a\x00") + 4
+    return body[:start] + struct.pack("<HH", 65_535, 255) + body[start + 4 :]
+
+
 def crowd(entries: int) -> bytes:
     """An archive of empty entries."""
     local, directory = bytearray(), bytearray()
