@@ -168,8 +168,8 @@ def _repeat_entry(body: bytes, name: bytes, count: int) -> bytes:
 
 
 def move_cell(body: bytes) -> bytes:
-    """An old Excel file whose last text stands in the last cell that there is."""
-    start = body.rindex(b"\xfd\x00\x0a\x00") + 4
+    """An old Excel file whose first text stands in the last cell that there is."""
+    start = body.index(b"\xfd\x00\x0a\x00") + 4
     return body[:start] + struct.pack("<HH", 65_535, 255) + body[start + 4 :]
 
 
