@@ -137,8 +137,6 @@ def as_result(passage: Passage) -> dict[str, Any]:
         "content": passage.content,
         "heading_path": passage.metadata.get("heading_path", []),
         "score": passage.score,
-        "source_name": passage.source_name,
-        "url": passage.url,
         "why": explain(passage),
     }
 

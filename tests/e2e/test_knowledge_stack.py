@@ -112,7 +112,7 @@ def test_ingest_and_search_answer_as_json(
     assert (ingested.returncode, added["status"]) == (0, "completed")
     (best,) = json.loads(found.stdout)
     assert best["source_id"] == added["id"]
-    assert best.keys() == {"source_id", "chunk_id", "content", "heading_path", "score"}
+    assert best.keys() == {"source_id", "chunk_id", "content", "heading_path", "score", "why"}
     assert "nine" in best["content"]
 
 

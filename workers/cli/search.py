@@ -26,6 +26,7 @@ from workers.answering import (
     Question,
     UnknownAgentError,
     answer,
+    as_result,
     as_results,
 )
 from workers.cli import console
@@ -35,6 +36,9 @@ from workers.config import Config
 from workers.tools import embedder_for
 
 MATCH_STYLE = "bold yellow"
+STEM_CHARS_MIN = 4
+# From Thai on, scripts may put no space between words.
+FIRST_UNSPACED = "\u0e00"
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +75,9 @@ def search(
         assert found.database_url is not None
         with connect(found.database_url, name="avivro search") as conn:
             if as_json:
-                console.print_json(as_results(ask(conn, found, asked)))
+                answered = ask(conn, found, asked)
+                alone = [as_result(passage) for passage in answered.passages]
+                console.print_json(as_results(answered) if neighbours else alone)
             else:
                 print_answer(conn, found, asked)
 
@@ -164,12 +170,16 @@ def why(passage: Passage) -> str:
 def mark(shown: str, words: Sequence[str]) -> Text:
     """The text with the words that were met in bold, their other endings too."""
     text = Text(shown)
-    stems = sorted({re.escape(stem(word)) for word in words if word}, key=len, reverse=True)
-    if stems:
-        text.highlight_regex(rf"(?i)(?<![^\W_])(?:{'|'.join(stems)})\w*", MATCH_STYLE)
+    patterns = [pattern(word) for word in sorted(words, key=len, reverse=True) if word]
+    if patterns:
+        text.highlight_regex(rf"(?i)(?:{'|'.join(patterns)})", MATCH_STYLE)
     return text
 
 
-def stem(word: str) -> str:
-    """About what an ending leaves of a word; the database knows better, but does not say where."""
-    return word[: max(4, len(word) - 3)] if word.isascii() else word
+def pattern(word: str) -> str:
+    """About what the database takes for the same word; it knows better, but does not say where."""
+    if max(word) >= FIRST_UNSPACED:
+        return re.escape(word)
+    stem = re.escape(word[: max(STEM_CHARS_MIN, len(word) - 3)])
+    ending = r"\w{0,4}" if len(word) >= STEM_CHARS_MIN else ""
+    return rf"(?<![^\W_]){stem}{ending}(?!\w)"
