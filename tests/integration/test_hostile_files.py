@@ -1,8 +1,6 @@
 """Files that want to do harm, through the real reading child: refused in words, or read right."""
 
 import gzip
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from pipelines.errors import Permanent
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.sandbox import Limits, Parser
+from tests.integration.watchers import Canary, Watch
 from tests.unit.extract_hostile import (
     LATE_LAUGHS,
     LAUGHS,
@@ -53,28 +52,6 @@ SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
-class Canary:
-    """A listener that nobody may call; it counts who did."""
-
-    def __init__(self) -> None:
-        self.hits = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        with suppress(OSError):
-            while True:
-                self._socket.accept()[0].close()
-                self.hits += 1
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
-
-
 @pytest.fixture(scope="module")
 def canary() -> Iterator[Canary]:
     canary = Canary()
@@ -111,27 +88,6 @@ def read_or_refuse(parser: Parser, body: bytes) -> tuple[str, str]:
         return read(parser, body).text, ""
     except Permanent as refusal:
         return "", str(refusal)
-
-
-class Watch:
-    """Looks at the memory of the reading children while a file is read."""
-
-    def __enter__(self) -> "Watch":
-        self.peak_bytes = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-        return self
-
-    def _look(self) -> None:
-        while not self._over.wait(0.01):
-            for child in psutil.Process().children():
-                with suppress(psutil.Error):
-                    self.peak_bytes = max(self.peak_bytes, child.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
 
 # -- archives

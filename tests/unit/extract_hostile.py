@@ -207,79 +207,81 @@ def call_outside(port: int) -> dict[str, bytes]:
     links = f'<Relationships xmlns="{PACKAGE_LINKS}">{outward}</Relationships>'
     # The same without the flag: the target is then the name of a part that is not there.
     inward = links.replace(' TargetMode="External"', "")
-    fields = (
-        f'<w:p><w:r><w:instrText> INCLUDETEXT "{address}" </w:instrText></w:r></w:p>'
-        f'<w:p><w:hyperlink r:id="x2"><w:r><w:t>Words.</w:t></w:r></w:hyperlink></w:p>'
-    )
-    include = (
-        f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{address}"/>'
-        f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd"'
-        ' parse="text"/>'
-    )
-    picture = f'<p:pic><p:blipFill><a:blip xmlns:a="{DRAWING}" r:link="x1"/></p:blipFill></p:pic>'
-    formula = f'<row r="1"><c r="A1" t="str"><f>WEBSERVICE("{address}")</f><v>Words.</v></c></row>'
     page = (
         f'<link rel="stylesheet" href="{address}"/><img src="{address}"/><p>Words.</p>'
         f'<iframe src="{address}"></iframe><object data="{address}"></object>'
     )
-    names = {
-        "docx": "word/_rels/document.xml.rels",
-        "xlsx": "xl/_rels/sheet1.xml.rels",
-        "pptx": "ppt/slides/_rels/slide1.xml.rels",
-    }
-    files: dict[str, bytes] = {}
-    for label, rels in (("external", links), ("inward", inward)):
-        settings = {"word/_rels/settings.xml.rels": rels, "word/_rels/footnotes.xml.rels": rels}
-        files |= {
-            f"docx {label}": pack(docx_parts(fields + include, parts=settings)),
-            f"xlsx {label}": pack(xlsx_parts({"a": formula}, parts={names["xlsx"]: rels})),
-            f"pptx {label}": pack(
-                pptx_parts(shape("Words.") + picture, parts={names["pptx"]: rels})
-            ),
-        }
-    pdf = f"<< /S /URI /URI ({address}) >>"
+    action = f"<< /S /URI /URI ({address}) >>"
     return {
-        **files,
+        **_call_from_office(address, "external", links),
+        **_call_from_office(address, "inward", inward),
         "epub": make_epub({"one.xhtml": page}),
-        "epub include": make_epub({"one.xhtml": f"<p>Words.</p>{include}"}),
+        "epub include": make_epub({"one.xhtml": f"<p>Words.</p>{_include(address)}"}),
         "html": f"<!doctype html><html><head>{page}</head><body>{page}</body></html>".encode(),
         "json": f'{{"$ref": "{address}", "a": "<img src={address}><p>Words.</p>"}}'.encode(),
         "csv": f'a,b\n"=WEBSERVICE(""{address}"")",Words.\n'.encode(),
-        "pdf": make_looping_pdfs(f"/OpenAction {pdf} /AA << /O {pdf} >>")["honest"],
+        "pdf": make_looping_pdfs(f"/OpenAction {action} /AA << /O {action} >>")["honest"],
     }
+
+
+def _call_from_office(address: str, label: str, links: str) -> dict[str, bytes]:
+    fields = (
+        f'<w:p><w:r><w:instrText> INCLUDETEXT "{address}" </w:instrText></w:r></w:p>'
+        f'<w:p><w:hyperlink r:id="x2"><w:r><w:t>Words.</w:t></w:r></w:hyperlink></w:p>'
+    )
+    picture = f'<p:pic><p:blipFill><a:blip xmlns:a="{DRAWING}" r:link="x1"/></p:blipFill></p:pic>'
+    formula = f'<row r="1"><c r="A1" t="str"><f>WEBSERVICE("{address}")</f><v>Words.</v></c></row>'
+    word = {f"word/_rels/{part}.xml.rels": links for part in ("settings", "footnotes")}
+    sheet = {"xl/_rels/sheet1.xml.rels": links}
+    slide = {"ppt/slides/_rels/slide1.xml.rels": links}
+    return {
+        f"docx {label}": pack(docx_parts(fields + _include(address), parts=word)),
+        f"xlsx {label}": pack(xlsx_parts({"a": formula}, parts=sheet)),
+        f"pptx {label}": pack(pptx_parts(shape("Words.") + picture, parts=slide)),
+    }
+
+
+def _include(address: str) -> str:
+    space = 'xmlns:xi="http://www.w3.org/2001/XInclude"'
+    return (
+        f'<xi:include {space} href="{address}"/>'
+        f'<xi:include {space} href="file:///etc/passwd" parse="text"/>'
+    )
+
+
+_SHOW = "<< /Length 44 >>\nstream\nBT /F1 12 Tf 72 720 Td (Words of soap.) Tj ET   \nendstream"
+_FONT = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+_PAGE = (
+    "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
+    " /Resources << /Font << /F1 5 0 R >> /XObject << /X 6 0 R >> >> >>"
+)
+_FORM = (
+    "<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X 6 0 R >> >>"
+    " /Length 5 >>\nstream\n/X Do\nendstream"
+)
 
 
 def make_looping_pdfs(catalog: str = "") -> dict[str, bytes]:
     """PDFs that lead back to themselves: in page tree, tables, streams, forms and outlines."""
-    show = "<< /Length 44 >>\nstream\nBT /F1 12 Tf 72 720 Td (Words of soap.) Tj ET   \nendstream"
-    font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
-    page = (
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
-        " /Resources << /Font << /F1 5 0 R >> /XObject << /X 6 0 R >> >> >>"
-    )
-    form = (
-        "<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X 6 0 R >> >>"
-        " /Length 5 >>\nstream\n/X Do\nendstream"
-    )
     honest = [
         f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         "<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
-        *(page, show, font, form),
+        *(_PAGE, _SHOW, _FONT, _FORM),
     ]
 
     def change(number: int, text: str) -> list[str]:
         return [text if n == number else old for n, old in enumerate(honest, start=1)]
 
-    forms = show.replace("   \nendstream", "/X Do\nendstream").replace("44", "47")
+    forms = _SHOW.replace("   \nendstream", "/X Do\nendstream").replace("44", "47")
     outline = "<< /Title (a) /Parent 6 0 R /Next 6 0 R /First 6 0 R /Last 6 0 R >>"
     return {
         "honest": _number(honest),
         "page tree": _number(change(2, "<< /Type /Pages /Count 9 /Kids [2 0 R 2 0 R 3 0 R] >>")),
         "endless count": _number(change(2, "<< /Type /Pages /Count 2000000000 /Kids [3 0 R] >>")),
-        "parents": _number(change(3, page.replace("/Parent 2 0 R", "/Parent 3 0 R"))),
+        "parents": _number(change(3, _PAGE.replace("/Parent 2 0 R", "/Parent 3 0 R"))),
         "contents": _number(change(4, "[4 0 R 4 0 R]")),
         "forms": _number(change(4, forms)),
-        "length": _number(change(4, show.replace("44", "4 0 R"))),
+        "length": _number(change(4, _SHOW.replace("44", "4 0 R"))),
         "outlines": _number(
             [*change(1, "<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>")[:5], outline]
         ),
