@@ -27,6 +27,7 @@ from pipelines.gateways.embedder import (
 from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Bounds, Claims, Gate, Seen
 from pipelines.gateways.openai_limits import (
     OPENAI_LIMITS,
+    asked_wait_s,
     is_too_long,
     rate_limit_wait_s,
     rate_limits,
@@ -179,7 +180,7 @@ class OpenAIEmbedder:
             case _ if status in (408, 409, 425) or status >= 500:
                 return Transient(
                     f"{provider} is in trouble (HTTP {status})",
-                    retry_after_s=rate_limit_wait_s(error.response.headers, now=datetime.now(UTC)),
+                    retry_after_s=asked_wait_s(error.response.headers, now=datetime.now(UTC)),
                 )
             case 400 | 413 | 422:
                 words = self._words_of(error)

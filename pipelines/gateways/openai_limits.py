@@ -37,9 +37,7 @@ def _whole_number(text: str) -> int | None:
 
 def rate_limit_wait_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Read how long a provider asks to wait: Retry-After, else what its empty buckets need."""
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", headers.get("retry-after-ms", "")):
-        return min(float(headers["retry-after-ms"]) / 1000, RETRY_AFTER_S_MAX)
-    if (wait_s := parse_retry_after(headers.get("retry-after"), now=now)) is not None:
+    if (wait_s := asked_wait_s(headers, now=now)) is not None:
         return wait_s
     waits = {
         bucket: parse_duration_s(headers.get(f"x-ratelimit-reset-{bucket}", ""))
@@ -52,6 +50,13 @@ def rate_limit_wait_s(headers: Mapping[str, str], *, now: datetime) -> float | N
     ]
     # A request larger than what is left is refused while something is left.
     return max(empty) if empty else waits["tokens"]
+
+
+def asked_wait_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Read Retry-After alone: what a failure says that has nothing to do with the rate."""
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", headers.get("retry-after-ms", "")):
+        return min(float(headers["retry-after-ms"]) / 1000, RETRY_AFTER_S_MAX)
+    return parse_retry_after(headers.get("retry-after"), now=now)
 
 
 def parse_duration_s(text: str) -> float | None:

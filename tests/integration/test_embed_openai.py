@@ -255,6 +255,18 @@ def test_a_rate_limit_says_how_long_to_wait(embedder: OpenAIEmbedder, provider: 
     assert 0 < failure.retry_after_s <= 60
 
 
+def test_trouble_has_nothing_to_do_with_the_rate(
+    embedder: OpenAIEmbedder, provider: FakeOpenAI
+) -> None:
+    provider.limit(tokens=1_000)
+    provider.inject("503")
+
+    failure = fail(embedder)
+
+    assert isinstance(failure, Transient)
+    assert failure.retry_after_s is None
+
+
 def test_a_used_up_quota_waits_long(embedder: OpenAIEmbedder, provider: FakeOpenAI) -> None:
     provider.inject("quota")
 

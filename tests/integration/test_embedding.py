@@ -34,6 +34,11 @@ from tests.processes import wait_until
 ADA = "text-embedding-ada-002"
 ENCODING = encoding_for(ADA)
 PRICE = Decimal("0.0000001")
+OTHER_OWNER = """
+WITH owner AS (INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), 'other@example.com')
+               RETURNING id)
+SELECT owner.id AS user_id, (SELECT id FROM public.agents LIMIT 1) AS agent_id FROM owner
+"""
 
 
 @dataclass
@@ -304,6 +309,25 @@ def test_the_owners_own_limit_is_kept_by_two_jobs(market: Market) -> None:
 
     assert market.fake.limited == 0
     assert len(market.fake.billed) == 800
+
+
+def test_a_single_page_is_next_while_another_tenants_giant_source_waits(market: Market) -> None:
+    market.own = Bounds(tokens=300_000)
+    market.embedder().gate.admit(Ask("all", uuid4(), 300_000))
+    giant, page = market.fence(), market.fence()
+    other = Payer(*market.knowledge.rows(OTHER_OWNER)[0].values())
+
+    thread = threading.Thread(target=market.buy, args=(texts(1_000),), kwargs={"fence": giant})
+    thread.start()
+    wait_until(lambda: market.fake.requests, "the giant source is under way")
+    before = len(market.fake.requests)
+    order = Order([text("a single page")], other)
+    vectors_for(page, market.embedder(), order, {})
+    after = len(market.fake.requests)
+    thread.join()
+
+    assert after - before <= 2
+    assert len(market.fake.requests) > after + 2
 
 
 class TestRefusedTexts:
