@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
-from io import StringIO
 
 from pipelines.errors import Permanent
 from pipelines.knowledge import plain
@@ -48,7 +47,7 @@ class _StrayQuoteError(Exception):
 def _read_rows(text: str, dialect: Dialect, *, is_quoted: bool) -> Iterator[tuple[int, Cells]]:
     csv.field_size_limit(FIELD_CHARS_MAX)
     reader = csv.reader(
-        StringIO(text),
+        _iterate_lines(text),
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE,
         skipinitialspace=True,
@@ -69,6 +68,15 @@ def _read_rows(text: str, dialect: Dialect, *, is_quoted: bool) -> Iterator[tupl
         raise Permanent(
             f"{LABEL} has a field of more than {FIELD_CHARS_MAX:,} characters (the limit)"
         ) from error
+
+
+def _iterate_lines(text: str) -> Iterator[str]:
+    """The lines one by one: StringIO would hold them all, at four bytes a letter."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def _clean_row(row: list[str]) -> Cells:
