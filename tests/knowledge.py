@@ -134,7 +134,8 @@ def indexing(conn: Connection, url: str, home: Path, parser: Parser) -> Iterator
         conn, user_id=user_id, name="Agent", description="", system_prompt=""
     )
     client = Client(Egress.parse("127.0.0.1"))
+    prepared = Indexing(conn, agent_id, client, parser, home / "files", LocalEmbedder(), url)
     try:
-        yield Indexing(conn, agent_id, client, parser, home / "files", LocalEmbedder(), url)
+        yield prepared
     finally:
-        client.close()
+        prepared.client.close()

@@ -114,6 +114,7 @@ class Tools:
             files=self.box.config.home / uploads.FOLDER,
             vault=self.box.vault,
             storage=self.box.storage,
+            direct=self.box.client,
         )
 
     def embedder_for(self, model: str | None) -> "Embedder":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipelines.errors import Transient
+from pipelines.errors import Snooze, Transient
 
 # A longer wait is the queue's: the job gives its place up and comes again.
 WAIT_S_MAX = 60.0
@@ -37,6 +37,7 @@ class Patience:
     sleep: Callable[[float], Any] = time.sleep
     _free_at: float = -math.inf
     _waited_s: float = 0.0
+    _has_asked: bool = False
 
     def call(self, ask: Callable[[], T]) -> T:
         """Ask, up to TRIES_MAX times while the answer is BusyError."""
@@ -45,11 +46,21 @@ class Patience:
             self._take()
             tries += 1
             try:
-                return ask()
+                answer = ask()
             except BusyError as error:
                 wait_s = self._wait_after(error, tries)
                 if wait_s is None:
                     raise
+            except Snooze as turn:
+                # Coming again later would begin the reading anew, and might never end it.
+                if not self._has_asked or turn.delay_s > WAIT_S_MAX:
+                    raise
+                self._wait(turn.delay_s)
+                tries -= 1
+                continue
+            else:
+                self._has_asked = True
+                return answer
             self._waited_s += wait_s
             self._wait(wait_s)
 

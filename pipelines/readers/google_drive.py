@@ -17,6 +17,7 @@ from pipelines.gateways.drive import FOLDER, PARENTS_MAX, SHORTCUT, Drive
 from pipelines.gateways.drive_failures import ExpiredError, NotFoundError, UnreadableError
 from pipelines.gateways.patience import Patience
 from pipelines.knowledge.document import Document
+from pipelines.readers.base_url import base_url_of
 from pipelines.readers.budget import DOCUMENTS_MAX, Budget
 from pipelines.readers.google_drive_files import check_file, load
 from pipelines.readers.reading import Part, Reading, Seen, unchanged
@@ -46,12 +47,12 @@ def _read(
     if credentials is None:
         raise Permanent("this source has no credentials: sign in to Google for it")
     roots = parse_roots(source)
-    base_url = source.settings.get("base_url")
+    base_url = base_url_of(source)
     drive = Drive(
-        tools.client,
+        tools.direct if base_url is None and tools.direct else tools.client,
         credentials,
         Patience(tools.db.check, rate_per_s=RATE_PER_S, burst=BURST),
-        base_url=base_url if isinstance(base_url, str) and base_url.strip() else None,
+        base_url=base_url,
     )
     # An account of a person holds what nobody meant for an agent.
     if not roots and not drive.sign_in.is_service_account:

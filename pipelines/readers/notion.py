@@ -14,6 +14,7 @@ from pipelines.credentials import Credentials
 from pipelines.errors import Permanent
 from pipelines.gateways.notion import BURST, RATE_PER_S, Notion, NotSharedError
 from pipelines.gateways.patience import Patience
+from pipelines.readers.base_url import base_url_of
 from pipelines.readers.budget import Budget
 from pipelines.readers.fetched import digest
 from pipelines.readers.notion_blocks import PageLimitError, write_page
@@ -47,12 +48,12 @@ def _read(
             "this source has no credentials: enter the token of a Notion integration for it"
         )
     roots = parse_roots(source)
-    base_url = source.settings.get("base_url")
+    base_url = base_url_of(source)
     notion = Notion(
-        tools.client,
+        tools.direct if base_url is None and tools.direct else tools.client,
         credentials.text("token"),
         Patience(tools.db.check, rate_per_s=RATE_PER_S, burst=BURST),
-        base_url=base_url if isinstance(base_url, str) and base_url.strip() else None,
+        base_url=base_url,
     )
     return Walk(notion, tools, seen, now=datetime.now(UTC)).over(roots)
 

@@ -19,8 +19,9 @@ def tell_nobody(done: int, total: int) -> None:
 class ReadingTools:
     """`files` is the folder of uploaded files, AVIVRO_HOME/files; `storage` Supabase's, if known.
 
-    `db` is the job's; no transaction may be open while a reader waits for the network. `step` shows
-    how many of how many documents have been read.
+    `client` waits for its turn at each host; `direct` does not: it is for providers that count by
+    account, and would have all tenants wait for one. `db` is the job's; no transaction may be open
+    while a reader waits for the network. `step` shows how many of how many documents are read.
     """
 
     db: Fence
@@ -30,3 +31,4 @@ class ReadingTools:
     step: Callable[[int, int], None] = tell_nobody
     vault: Vault = field(default_factory=Vault)
     storage: Storage | None = None
+    direct: Requester | None = None

@@ -1,10 +1,11 @@
 """Waiting for busy servers: as long as they ask, not longer than a reading may."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
-from pipelines.errors import Transient
+from pipelines.errors import Snooze, Transient
 from pipelines.gateways.patience import TRIES_MAX, BusyError, Patience
 
 
@@ -68,7 +69,7 @@ def test_all_waits_of_a_reading_have_a_limit() -> None:
     waiting = patience(clock)
     for _ in range(6):
         answers = busy(1, 50)
-        waiting.call(lambda answers=answers: ask(answers))
+        waiting.call(partial(ask, answers))
 
     with pytest.raises(BusyError):
         waiting.call(lambda: ask(busy(1, 50)))
@@ -86,6 +87,24 @@ def test_another_failure_is_not_asked_twice() -> None:
         patience(clock).call(fail)
 
     assert clock.naps == []
+
+
+def test_a_turn_that_comes_late_is_waited_for_once_something_was_read() -> None:
+    clock = Clock()
+    waiting = patience(clock)
+    turns: list[Exception] = [Snooze(20) for _ in range(6)]
+
+    def take_turn() -> str:
+        if turns:
+            raise turns.pop()
+        return "done"
+
+    with pytest.raises(Snooze):
+        waiting.call(take_turn)
+    waiting.call(lambda: "the first page")
+
+    assert waiting.call(take_turn) == "done"
+    assert clock.time_s == pytest.approx(100)
 
 
 def test_calls_are_spread_after_the_first_burst() -> None:
