@@ -43,7 +43,8 @@ UPDATE worker.crawls SET stage = 'done'
 WHERE source_id = %(source_id)s AND number = %(number)s AND stage = 'indexing'
 
 -- name: next_page
--- Sitemaps first, then by depth; what failed comes again after everything else.
+-- Sitemaps first, then by depth; what failed comes again after everything else. By an index in this
+-- order: the frontier may be long.
 SELECT p.url, p.role, p.depth, p.tries, p.text_hash, p.links, p.seen, p.offered_at, p.lastmod,
        p.fetched_at, p.address, p.child_id,
        greatest(0, extract(epoch FROM p.due_at - clock_timestamp()))::float8 AS wait_s,
@@ -54,7 +55,7 @@ FROM worker.crawl_pages AS p
 LEFT JOIN public.knowledge_sources AS s ON s.id = p.child_id
 LEFT JOIN worker.source_states AS t ON t.source_id = s.id
 WHERE p.source_id = %(source_id)s AND p.crawl = %(crawl)s AND p.state = 'queued'
-ORDER BY p.role = 'page', p.tries, p.depth, p.id LIMIT 1
+ORDER BY p.role DESC, p.tries, p.depth, p.id LIMIT 1
 
 -- name: count_queued
 SELECT count(*)::int FROM worker.crawl_pages

@@ -130,8 +130,8 @@ COMMENT ON COLUMN worker.crawl_pages.offered_at IS 'The sitemap''s lastmod, this
 COMMENT ON COLUMN worker.crawl_pages.lastmod IS 'The sitemap''s lastmod, when last visited.';
 COMMENT ON COLUMN worker.crawl_pages.seen IS 'Validators of the last answer, and its hash.';
 COMMENT ON COLUMN worker.crawl_pages.indexed IS 'This crawl found it new or changed.';
-CREATE INDEX crawl_pages_queued_idx ON worker.crawl_pages (source_id, tries, depth, id)
-    WHERE state = 'queued';
+CREATE INDEX crawl_pages_queued_idx ON worker.crawl_pages
+    (source_id, crawl, role DESC, tries, depth, id) WHERE state = 'queued';
 CREATE INDEX crawl_pages_text_idx ON worker.crawl_pages (source_id, text_hash)
     WHERE text_hash IS NOT NULL;
 CREATE INDEX crawl_pages_pattern_idx ON worker.crawl_pages (source_id, pattern)

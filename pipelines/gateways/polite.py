@@ -66,8 +66,12 @@ class PoliteClient:
         return response
 
     def wait_turn(self, lane: str, *, gap_s: float) -> None:
-        """Wait for a turn of something slower than requests, such as a crawl delay."""
+        """Wait for a turn of something slower than requests, such as a crawl delay.
+
+        The request that follows is waited for longer: this turn would be lost with it.
+        """
         held_until = self._wait(lane, PATIENCE_S, gap_s=gap_s, hold_s=0.0)
+        self._has_asked = True
         self._end(lane, held_until, 0.0)
 
     def _take(self, host: str, request: Request, patience_s: float) -> datetime:
