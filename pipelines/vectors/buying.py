@@ -124,6 +124,8 @@ class Buying:
 
     def run(self) -> Bill:
         """Raises Permanent, Transient or Snooze; what was bought until then is remembered."""
+        if not self._order.texts:
+            return self.bill
         self._plan()
         try:
             while self._lots or self._ready or self._flights.count:

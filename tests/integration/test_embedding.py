@@ -30,6 +30,8 @@ from tests.fakes import FakeOpenAI, fake_openai
 from tests.fakes_openai import LOST, Fault
 from tests.knowledge import Indexing
 from tests.processes import wait_until
+from workers.config import read
+from workers.tools import embedder_for
 
 ADA = "text-embedding-ada-002"
 ENCODING = encoding_for(ADA)
@@ -513,3 +515,22 @@ def test_a_refused_passage_is_stored_without_a_vector_and_told_of(market: Market
     assert knowledge.source(source_id)["status"] == "completed"
     assert "no such words" in report.summary()["skipped"][0]
     assert jobs.list_jobs(knowledge.conn, state="completed")
+
+
+def test_workers_embed_as_the_environment_says(market: Market) -> None:
+    env = {
+        "OPENAI_API_KEY": market.fake.api_key,
+        "OPENAI_BASE_URL": market.fake.base_url,
+        "REDIS_URL": market.redis_url,
+        "EMBEDDING_RPM": "60",
+        "EMBEDDING_TPM": "100000",
+        "EMBEDDING_TRANSFER": "float",
+    }
+
+    embedder = embedder_for(read(env), None)
+    embedder.embed(["a"])
+
+    assert market.fake.requests[-1]["encoding_format"] == "float"
+    assert embedder.gate.bounds() == Bounds(tokens=100_000, requests=60)
+    assert embedder.claims.take([b"a"], owner="1") == set()
+    assert embedder.claims.take([b"a"], owner="2") == {b"a"}
