@@ -65,11 +65,15 @@ class MovedChunk:
 
 @dataclass(frozen=True, slots=True)
 class PlacedChunk:
-    """Where in its document a chunk lies, in characters."""
+    """Where in its document a chunk lies, in characters.
+
+    `context` is what is embedded above its content; None: as noted before.
+    """
 
     id: UUID
     start: int
     end: int
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ def place_chunks(conn: Connection, placed: Sequence[PlacedChunk]) -> None:
             "ids": [chunk.id for chunk in placed],
             "starts": [chunk.start for chunk in placed],
             "ends": [chunk.end for chunk in placed],
+            "contexts": [chunk.context for chunk in placed],
         },
     )
 

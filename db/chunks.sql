@@ -25,10 +25,11 @@ FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(contents)s::text[], %(metadat
 WHERE c.id = u.id
 
 -- name: place_chunks
-INSERT INTO worker.chunk_spans AS p (chunk_id, span_start, span_end)
-SELECT * FROM unnest(%(ids)s::uuid[], %(starts)s::int[], %(ends)s::int[])
+INSERT INTO worker.chunk_spans AS p (chunk_id, span_start, span_end, context)
+SELECT * FROM unnest(%(ids)s::uuid[], %(starts)s::int[], %(ends)s::int[], %(contexts)s::text[])
 ON CONFLICT (chunk_id) DO UPDATE
-SET span_start = excluded.span_start, span_end = excluded.span_end
+SET span_start = excluded.span_start, span_end = excluded.span_end,
+    context = coalesce(excluded.context, p.context)
 
 -- name: copy_chunks
 COPY public.knowledge_chunks

@@ -21,6 +21,22 @@ from workers.outcome import Plan, RetryPlan
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeModel:
+    """Embed an agent's chunks with another model, as one batch; the old ones serve meanwhile."""
+
+    agent_id: UUID
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedAgain:
+    """Its members: give each chunk of a source a twin of that model."""
+
+    source_id: UUID
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSource:
     """Read a knowledge source, split it, embed what changed, store it."""
 
@@ -83,6 +99,14 @@ class ReportCrawl:
     source_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchModel:
+    """The callback of that batch: once no twin is missing, questions go to the new model."""
+
+    agent_id: UUID
+    model: str
+
+
 Payload = (
     IndexSource
     | Probe
@@ -93,6 +117,9 @@ Payload = (
     | ScheduleResyncs
     | CrawlSite
     | ReportCrawl
+    | ChangeModel
+    | EmbedAgain
+    | SwitchModel
 )
 
 
@@ -141,6 +168,10 @@ KINDS = {kind.name: kind for kind in (
     Kind(CrawlSite, "knowledge", RetryPlan(3, first_s=5, factor=3), time_limit_s=300,
          unique_by="source_id", rerun=True),
     Kind(ReportCrawl, "default", RetryPlan(5, first_s=5), time_limit_s=60),
+    Kind(ChangeModel, "default", RetryPlan(5, first_s=5), time_limit_s=600, unique_by="agent_id"),
+    Kind(EmbedAgain, "knowledge", RetryPlan(5, first_s=5, factor=3), time_limit_s=1800,
+         unique_by="source_id"),
+    Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

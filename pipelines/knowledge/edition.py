@@ -67,7 +67,7 @@ def draw_up(cuts: Sequence[Cut], stored: Sequence[StoredChunk]) -> Edition:
             found = twins.take(draft)
             if found is None:
                 added.append(draft)
-                placed.append(PlacedChunk(draft.id, *span))
+                placed.append(PlacedChunk(draft.id, *span, context_of(draft)))
                 continue
             twin, content, metadata = found, draft.chunk.text, draft.metadata
         kept.append(twin.id)
@@ -78,6 +78,16 @@ def draw_up(cuts: Sequence[Cut], stored: Sequence[StoredChunk]) -> Edition:
             placed.append(PlacedChunk(twin.id, *span))
     chars = sum(len(cut.document.text) for cut in cuts if cut.document)
     return Edition(tuple(added), tuple(kept), tuple(moved), tuple(placed), chars)
+
+
+def context_of(draft: Draft) -> str:
+    """What is embedded above the chunk's own text, or ""; `with_context` puts it back."""
+    return draft.embedded.removesuffix(draft.chunk.text.rstrip()).removesuffix("\n")
+
+
+def with_context(text: str, context: str) -> str:
+    """The text to embed of a chunk whose document is not at hand."""
+    return f"{context}\n{text.rstrip()}" if context else text.rstrip()
 
 
 @dataclass(frozen=True, slots=True)

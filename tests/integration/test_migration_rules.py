@@ -22,7 +22,11 @@ EXCLUDED_RULES = {
 }
 # Places where a rule is broken knowingly: the table is made in this release, so it is empty.
 # worker.jobs too: nobody but our own processes waits for it, and they wait well.
+# A key that is widened cannot be broken by what is there; it is checked in one go.
 EXCEPTIONS = {
+    ("change_models", "ban-drop-constraint"),
+    ("change_models", "constraint-missing-not-valid"),
+    ("change_models", "disallowed-unique-constraint"),
     ("create_corrections_and_training_tables", "adding-foreign-key-constraint"),
     ("create_corrections_and_training_tables", "constraint-missing-not-valid"),
     ("create_corrections_and_training_tables", "require-concurrent-index-creation"),

@@ -9,7 +9,9 @@ from workers import actors, jobs
 from workers.jobs import (
     KINDS,
     QUEUES,
+    ChangeModel,
     CrawlSite,
+    EmbedAgain,
     IndexSource,
     Probe,
     Prune,
@@ -18,6 +20,7 @@ from workers.jobs import (
     ReportReindex,
     ResyncSource,
     ScheduleResyncs,
+    SwitchModel,
     args_schema,
     decode,
     encode,
@@ -38,6 +41,9 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "report_reindex": ReportReindex,
         "resync_source": ResyncSource,
         "schedule_resyncs": ScheduleResyncs,
+        "change_model": ChangeModel,
+        "embed_again": EmbedAgain,
+        "switch_model": SwitchModel,
     }
 
 

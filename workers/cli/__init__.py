@@ -18,6 +18,7 @@ from workers.cli import (
     demo,
     jobs,
     knowledge,
+    models,
     operations,
     processes,
     queues,
@@ -59,6 +60,7 @@ app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue
 app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
 app.add_typer(credentials.app, name="credentials", help="Seal what customers sign in with.")
 app.add_typer(sources.app, name="sources", help="List sources, their runs; refresh one now.")
+app.add_typer(models.app, name="models", help="An agent's embedding model: change, estimate.")
 app.add_typer(tenants.app, name="tenants", help="What tenants spend on embedding, and may.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 

@@ -17,6 +17,7 @@ from db.sources import Agent, SourceProgress
 from workers import stack, uploads
 from workers.chains import callback_of
 from workers.cli import console
+from workers.cli.models import YesOption, agree, print_estimate, require_estimate
 from workers.cli.services import database, services
 from workers.config import Config
 from workers.jobs import ReindexAgent, ReportReindex, enqueue
@@ -65,17 +66,26 @@ def ingest(
 
 def reindex(
     agent: Annotated[UUID, typer.Argument(help="The agent's id.")],
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it costs; changes nothing.")
+    ] = False,
+    yes: YesOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """Index all sources of an agent again, after what customers wait for; tell its owner."""
     with database() as conn:
         require_agent(conn, agent)
-        job_id = enqueue(conn, ReindexAgent(agent))
-        batch_id = callback_of(conn, job_id, then=ReportReindex(agent))
-    if as_json:
+        cost = require_estimate(conn, agent, None)
+        if not estimate:
+            agree(cost, yes=yes)
+            job_id = enqueue(conn, ReindexAgent(agent))
+            batch_id = callback_of(conn, job_id, then=ReportReindex(agent))
+    if estimate:
+        console.print_json(cost) if as_json else print_estimate(cost)
+    elif as_json:
         console.print_json({"batch": batch_id})
-        return
-    console.out.print(f"batch {batch_id}; avivro jobs show {batch_id} says how far it is")
+    else:
+        console.out.print(f"batch {batch_id}; avivro jobs show {batch_id} says how far it is")
 
 
 def check_crawl(what: str, *, crawl: bool, pages: int | None) -> None:
