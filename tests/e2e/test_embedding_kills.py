@@ -38,17 +38,22 @@ def run(
         yield started
 
 
-def index(run: Run, gaps: Gaps, gap: str) -> None:
-    """One source, while the worker is killed in the gap."""
+def index(run: Run, gaps: Gaps, gap: str, *, after_texts: int = 0) -> None:
+    """One source, while the worker is killed in the gap, once so many texts were bought."""
     wait_until(lambda: processes.list_capacity(run.conn), "a worker is there")
     run.conn.execute("DELETE FROM public.usage_logs")
     run.fake.billed.clear()
     run.fake.tokens_billed = 0
-    run.fake.answer_after_s = 0.05
-    content = passages(CHUNKS, words=14, mark=gap)
-    gaps.cut(gap, signal.SIGKILL)
+    run.fake.answer_after_s = 0.05 if not after_texts else 0.2
+    content = passages(CHUNKS, words=14, mark=f"{gap} {after_texts}")
+    if not after_texts:
+        gaps.cut(gap, signal.SIGKILL)
 
-    source_id = run.insert(run.add_tenant(gap.replace(" ", "-")), content, tokens_max=24)
+    tenant = run.add_tenant(f"{gap}-{after_texts}".replace(" ", "-"))
+    source_id = run.insert(tenant, content, tokens_max=26)
+    if after_texts:
+        wait_until(lambda: len(run.fake.billed) >= after_texts, "texts are bought")
+        gaps.cut(gap, signal.SIGKILL)
     wait_until(gaps.are_cut, "the worker reaches the gap")
     run.wait_for([source_id], deadline_s=DEADLINE_S)
 
@@ -80,6 +85,18 @@ def test_killed_among_requests_only_those_in_flight_are_seen_again(
     run: Run, gaps: Gaps, gap: str
 ) -> None:
     index(run, gaps, gap)
+
+    again = repeats(run.fake)
+    assert again.total() <= IN_FLIGHT_MAX * LOT_INPUTS_MAX
+    assert max(again.values(), default=1) == 1
+    check_paid(run)
+
+
+@pytest.mark.parametrize("gap", ["request due", "answered", "vectors written", "request paid"])
+def test_killed_midway_only_requests_in_flight_are_seen_again(
+    run: Run, gaps: Gaps, gap: str
+) -> None:
+    index(run, gaps, gap, after_texts=CHUNKS // 3)
 
     again = repeats(run.fake)
     assert again.total() <= IN_FLIGHT_MAX * LOT_INPUTS_MAX
