@@ -45,9 +45,9 @@ def _explain_lack(root: HtmlElement) -> str:
 
 def _write(pieces: list[Piece], content: Content, facts: Facts) -> Document:
     kept = [piece for i, piece in enumerate(pieces) if i in content.kept or piece.kind == "leave"]
-    shown = "\n".join(piece.text for piece in kept)
+    shown = "\n".join(piece.text for piece in kept) if facts.nodes else ""
     article = find_article(facts.nodes, shown)
-    if len(article) > 2 * len(shown):
+    if article and len(article) > 2 * len(shown):
         return _write_article(article)
     writer = DocumentWriter()
     if content.is_article:

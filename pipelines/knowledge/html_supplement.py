@@ -14,6 +14,7 @@ from pipelines.knowledge.table import write_rows
 
 # With less text than this in its markup a page waits for its scripts.
 THIN_CHARS_MAX = 200
+THIN_REACH = 5_000
 THIN_PRODUCT_CHARS_MAX = 600
 # A text is shown already when its beginning is.
 BEGINNING_CHARS = 60
@@ -41,7 +42,7 @@ class Section:
 
 def find_article(nodes: list[Node], shown: str) -> str:
     """The text of the page's article, where the markup shows next to nothing; else ""."""
-    if len(_squeeze(shown)) >= THIN_CHARS_MAX:
+    if len(_squeeze(shown[:THIN_REACH])) >= THIN_CHARS_MAX:
         return ""
     texts = (
         read_text(node, key)
@@ -54,6 +55,8 @@ def find_article(nodes: list[Node], shown: str) -> str:
 
 def find_missing(nodes: list[Node], shown: str) -> list[Section]:
     """The answers and the product's facts that are not among the shown text."""
+    if not nodes:
+        return []
     shown = _squeeze(shown)
     return [*_find_answers(nodes, shown), *_find_product(nodes, shown)]
 
