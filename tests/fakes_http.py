@@ -44,7 +44,19 @@ def as_json(value: Any, headers: Mapping[str, str] | None = None, *, status: int
 @contextmanager
 def serve(answer: Callable[[Call], Answer]) -> Iterator[str]:
     """Answer on 127.0.0.1 from threads until the block ends; the server's origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(answer))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
+
+def handler_of(answer: Callable[[Call], Answer]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -58,28 +70,21 @@ def serve(answer: Callable[[Call], Answer]) -> Iterator[str]:
                 {name.lower(): value for name, value in self.headers.items()},
                 self.rfile.read(length),
             )
-            found = answer(call)
             with suppress(OSError):
-                self.send_response(found.status)
-                for name, value in found.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(found.body)))
-                self.end_headers()
-                time.sleep(found.drip_s)
-                self.wfile.write(found.body)
+                self.write(answer(call))
+
+        def write(self, found: Answer) -> None:
+            self.send_response(found.status)
+            for name, value in found.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(found.body)))
+            self.end_headers()
+            time.sleep(found.drip_s)
+            self.wfile.write(found.body)
 
         do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = respond  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             """Tests say what happened."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    return Handler

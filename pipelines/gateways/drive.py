@@ -16,6 +16,7 @@ from pipelines.gateways.drive_failures import ExpiredError, UnreadableError, tra
 from pipelines.gateways.fetch import FILE_BYTES_MAX
 from pipelines.gateways.google_sign_in import SignIn
 from pipelines.gateways.http_failures import HttpPermanent
+from pipelines.gateways.json_values import clean
 from pipelines.gateways.patience import BusyError, Patience
 
 PAGE_SIZE = 1_000
@@ -185,7 +186,7 @@ def endpoint(base_url: str) -> str:
 
 def _execute(ask: Callable[[], Any]) -> Any:
     try:
-        return ask().execute(num_retries=0)
+        return clean(ask().execute(num_retries=0))
     except (GoogleError, ValueError, RecursionError) as error:
         raise _malformed() from error
 

@@ -12,6 +12,7 @@ from notion_client.errors import HTTPResponseError, NotionClientErrorBase
 from pipelines.errors import Permanent, Transient
 from pipelines.gateways.adapters import GuardedTransport, Sender
 from pipelines.gateways.http_failures import parse_retry_after
+from pipelines.gateways.json_values import clean
 from pipelines.gateways.patience import BusyError, Patience
 
 BASE_URL = "https://api.notion.com"
@@ -108,7 +109,7 @@ class Notion:
 
 def _ask_once(ask: Callable[[], Any]) -> Object:
     try:
-        answer = ask()
+        answer = clean(ask())
     except NotionClientErrorBase as error:
         raise translate(error) from error
     except (ValueError, RecursionError) as error:

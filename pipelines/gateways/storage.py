@@ -12,6 +12,7 @@ from yarl import URL
 from pipelines.errors import Permanent, Transient
 from pipelines.gateways.adapters import Sender
 from pipelines.gateways.addresses import Egress
+from pipelines.gateways.api import etag_of
 from pipelines.gateways.fetch import FETCH_DEADLINE_S, FILE_BYTES_MAX
 from pipelines.gateways.http import Client, Request, Response
 from pipelines.gateways.http_failures import BUSY_STATUSES, parse_retry_after
@@ -113,8 +114,7 @@ class Storage:
             return Blob(b"", None, etag, unchanged=True)
         if response.status != 200:
             raise refusal(found, response)
-        found_etag = response.headers.get("ETag")
-        return Blob(response.body, response.headers.get("Content-Type"), found_etag)
+        return Blob(response.body, response.headers.get("Content-Type"), etag_of(response))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Collection:
         for path in (self._settings.id, self._settings.link):
             name = path and path.first(value)
             if isinstance(name, str | int) and str(name).strip():
-                key = _clean(str(name)).strip()
+                key = str(name).strip()
                 return key if len(key) <= KEY_CHARS_MAX else digest(key.encode())
         return digest(written)
 
@@ -126,7 +126,7 @@ class Collection:
         if not isinstance(link, str) or not link.strip():
             return None
         try:
-            url = URL(self._settings.url).join(URL(_clean(link).strip()))
+            url = URL(self._settings.url).join(URL(link.strip()))
         except ValueError:
             return None
         return str(url) if url.scheme in ("http", "https") else None
@@ -140,10 +140,10 @@ class Collection:
         if self._settings.content:
             body, kind = self._content(item.value)
         else:
-            body, kind = _clean(json.dumps(item.value)).encode(), "application/json"
+            body, kind = json.dumps(item.value).encode(), "application/json"
         document = self._tools.parser.parse(body, content_type=kind, url=url, name=None)
         if isinstance(title, str | int) and str(title).strip():
-            return replace(document, title=" ".join(_clean(str(title)).split())[:TITLE_CHARS_MAX])
+            return replace(document, title=" ".join(str(title).split())[:TITLE_CHARS_MAX])
         return document
 
     def _content(self, value: Any) -> tuple[bytes, str]:
@@ -169,12 +169,7 @@ class Collection:
 
 
 def _write(value: Any) -> str:
-    return _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _clean(text: str) -> str:
-    """JSON can spell lone surrogates, which no text holds."""
-    return text.encode("utf-8", "replace").decode()
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def guess_type(texts: list[str]) -> str:

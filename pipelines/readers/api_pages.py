@@ -12,6 +12,7 @@ from pipelines.credentials import Credentials
 from pipelines.errors import Permanent
 from pipelines.gateways.api import Ask, etag_of, fetch, same_origin
 from pipelines.gateways.http import Response
+from pipelines.gateways.json_values import clean
 from pipelines.gateways.patience import Patience
 from pipelines.knowledge.charset import decode_text
 from pipelines.readers.api_settings import ITEMS_MAX, PAGES_MAX, ApiSettings
@@ -131,7 +132,7 @@ def _read(
 def _decode(body: bytes, charset: str | None, number: int) -> Any:
     where = "the API's answer" if number == 1 else f"page {number:,} of the API"
     try:
-        return json.loads(decode_text(body, charset))
+        return clean(json.loads(decode_text(body, charset)))
     except RecursionError as error:
         raise Permanent(f"{where} is nested too deeply to be read") from error
     except ValueError as error:

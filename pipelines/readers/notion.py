@@ -18,7 +18,7 @@ from pipelines.readers.base_url import base_url_of
 from pipelines.readers.budget import Budget
 from pipelines.readers.fetched import digest
 from pipelines.readers.notion_blocks import PageLimitError, write_page
-from pipelines.readers.notion_text import clean, title_of, write_properties
+from pipelines.readers.notion_text import text_of, title_of, write_properties
 from pipelines.readers.reading import Part, Reading, Seen, unchanged
 from pipelines.readers.tools import ReadingTools
 from pipelines.vault import keep_secret
@@ -257,5 +257,5 @@ def is_gone(found: Object) -> bool:
 
 
 def url_of(page: Object) -> str | None:
-    url = clean(page.get("public_url") or page.get("url"))
+    url = text_of(page.get("public_url") or page.get("url"))
     return url if url.startswith(("https://", "http://")) else None

@@ -10,7 +10,7 @@ from pipelines.knowledge.blocks import DocumentWriter
 from pipelines.knowledge.document import Document
 from pipelines.knowledge.language import choose_language
 from pipelines.knowledge.table import write_rows
-from pipelines.readers.notion_text import clean, plain, title_of, write_properties, write_text
+from pipelines.readers.notion_text import plain, text_of, title_of, write_properties, write_text
 
 BLOCKS_MAX = 50_000
 DEPTH_MAX = 30
@@ -125,7 +125,7 @@ class _Page:
             self.out.add("code", plain(inner.get("rich_text")))
             self.out.add("caption", caption)
         elif kind == "equation":
-            self.out.add("paragraph", clean(inner.get("expression")))
+            self.out.add("paragraph", text_of(inner.get("expression")))
         elif kind in MEDIA:
             self.out.add("caption", _media(kind, inner, caption))
         else:
@@ -161,6 +161,6 @@ class _Page:
 def _media(kind: str, inner: Object, caption: str) -> str:
     """What a reader sees of it: its caption, a file's name, a bookmark's address."""
     if kind in ("bookmark", "embed", "link_preview"):
-        return " ".join(part for part in (caption, clean(inner.get("url"))) if part)
-    name = clean(inner.get("name")) if kind in ("file", "pdf") else ""
+        return " ".join(part for part in (caption, text_of(inner.get("url"))) if part)
+    name = text_of(inner.get("name")) if kind in ("file", "pdf") else ""
     return caption or name

@@ -18,23 +18,21 @@ def write_text(rich_text: Any) -> str:
 
 
 def _write_span(span: Mapping[str, Any]) -> str:
-    text, link = clean(span.get("plain_text")), span.get("href")
+    text, link = text_of(span.get("plain_text")), span.get("href")
     is_web = isinstance(link, str) and link.startswith(("http://", "https://"))
     if not is_web or not text.strip() or text == link:
         return text
-    return f"[{text}]({clean(link)})"
+    return f"[{text}]({text_of(link)})"
 
 
 def plain(rich_text: Any) -> str:
     spans = rich_text if isinstance(rich_text, list) else []
-    return "".join(clean(span.get("plain_text")) for span in spans if isinstance(span, dict))
+    return "".join(text_of(span.get("plain_text")) for span in spans if isinstance(span, dict))
 
 
-def clean(text: Any) -> str:
-    """Text without what no document holds: NULs and lone surrogates."""
-    if not isinstance(text, str):
-        return ""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+def text_of(text: Any) -> str:
+    """ "" for what is no text."""
+    return text if isinstance(text, str) else ""
 
 
 def title_of(page: Mapping[str, Any]) -> str:
@@ -52,7 +50,7 @@ def write_properties(page: Mapping[str, Any]) -> str:
         if isinstance(value, dict) and value.get("type") not in UNSPOKEN:
             text = " ".join(write_property(value).split())
             if text:
-                lines.append(f"{clean(name)}: {text}")
+                lines.append(f"{text_of(name)}: {text}")
     return "\n".join(lines)
 
 
@@ -69,7 +67,7 @@ def write_property(value: Mapping[str, Any]) -> str:
 
 
 def _named(inner: Any) -> str:
-    return clean(inner.get("name")) if isinstance(inner, dict) else ""
+    return text_of(inner.get("name")) if isinstance(inner, dict) else ""
 
 
 def _names(inner: Any) -> str:
@@ -80,14 +78,14 @@ def _names(inner: Any) -> str:
 def _date(inner: Any) -> str:
     if not isinstance(inner, dict):
         return ""
-    return " to ".join(clean(inner[end]) for end in ("start", "end") if inner.get(end))
+    return " to ".join(text_of(inner[end]) for end in ("start", "end") if inner.get(end))
 
 
 def _unique(inner: Any) -> str:
     if not isinstance(inner, dict):
         return ""
     parts = [str(inner[name]) for name in ("prefix", "number") if inner.get(name) is not None]
-    return clean("-".join(parts))
+    return text_of("-".join(parts))
 
 
 def _rollup(inner: Any) -> str:
@@ -122,13 +120,13 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
     "date": _date,
     "checkbox": lambda inner: "yes" if inner is True else "no",
     "boolean": lambda inner: "yes" if inner is True else "no",
-    "string": clean,
-    "url": clean,
-    "email": clean,
-    "phone_number": clean,
+    "string": text_of,
+    "url": text_of,
+    "email": text_of,
+    "phone_number": text_of,
     "formula": _nested,
     "rollup": _rollup,
     "unique_id": _unique,
-    "created_time": clean,
-    "last_edited_time": clean,
+    "created_time": text_of,
+    "last_edited_time": text_of,
 }

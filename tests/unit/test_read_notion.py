@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from pipelines.errors import Permanent
+from pipelines.gateways.json_values import clean
 from pipelines.readers.notion import parse_id
-from pipelines.readers.notion_text import clean, write_property, write_text
+from pipelines.readers.notion_text import write_property, write_text
 from tests.fakes_notion import words
 
 ID = "5298daad-d2b4-563f-a409-c19942d8c4e1"
@@ -79,4 +80,4 @@ def test_rich_text_of_another_shape_is_no_text(odd: Any) -> None:
 
 
 def test_text_holds_no_nul_and_no_lone_surrogate() -> None:
-    assert clean("a\0b\ud800") == "ab?"
+    assert clean({"a\0": ["b\ud800", 1]}) == {"a": ["b?", 1]}
