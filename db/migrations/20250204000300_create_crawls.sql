@@ -23,7 +23,8 @@ CREATE TABLE worker.host_turns (
 
 -- A turn at a host, at most patience_s from now: then `granted`, to begin after wait_s and to be
 -- given back with `held_until`. Else wait_s says when to ask again; that place is kept in the
--- tenant's own queue, by leaving room for the other queues before this host.
+-- tenant's own queue, by leaving room for the other queues before this host. Who has no queue
+-- there may wait twice as long: many turns of others then never turn an only one away.
 CREATE FUNCTION worker.take_turn(
     host text, tenant uuid, gap_s float8, patience_s float8, hold_s float8, holders_max int,
     OUT granted boolean, OUT wait_s float8, OUT held_until timestamptz
@@ -34,6 +35,7 @@ DECLARE
     known worker.hosts;
     busy timestamptz[];
     others int;
+    has_queue boolean;
     gap CONSTANT interval := make_interval(secs => gap_s);
     at timestamptz;
     starts_at timestamptz;
@@ -47,17 +49,26 @@ BEGIN
     at := clock_timestamp();
     busy := ARRAY(SELECT b FROM unnest(known.busy_until) AS b WHERE b > at);
     starts_at := greatest(known.free_at, at);
-    granted := starts_at <= at + make_interval(secs => patience_s)
+    SELECT count(*) FILTER (WHERE t.tenant <> take_turn.tenant),
+           coalesce(bool_or(t.tenant = take_turn.tenant), false)
+    INTO others, has_queue
+    FROM worker.host_turns AS t WHERE t.host = take_turn.host AND t.last_at > at;
+    granted := starts_at <= at + make_interval(
+                   secs => CASE WHEN has_queue THEN patience_s ELSE 2 * patience_s END)
                AND cardinality(busy) < holders_max;
     IF granted THEN
         wait_s := extract(epoch FROM starts_at - at);
         held_until := starts_at + make_interval(secs => hold_s);
         UPDATE worker.hosts AS h SET free_at = starts_at + gap, busy_until = busy || held_until
         WHERE h.host = take_turn.host;
+        IF starts_at > at THEN
+            INSERT INTO worker.host_turns AS t (host, tenant, last_at)
+            VALUES (host, tenant, starts_at)
+            ON CONFLICT ON CONSTRAINT host_turns_pkey DO UPDATE
+            SET last_at = greatest(t.last_at, excluded.last_at);
+        END IF;
         RETURN;
     END IF;
-    SELECT count(*) INTO others FROM worker.host_turns AS t
-    WHERE t.host = take_turn.host AND t.tenant <> take_turn.tenant AND t.last_at > at;
     starts_at := greatest(starts_at, at + gap);
     INSERT INTO worker.host_turns AS t (host, tenant, last_at) VALUES (host, tenant, starts_at)
     ON CONFLICT ON CONSTRAINT host_turns_pkey DO UPDATE

@@ -17,7 +17,8 @@ from pipelines.gateways.http_failures import parse_retry_after
 GAP_S = 0.5
 # Requests to one host under way at a time: a slow host keeps threads free for others.
 REQUESTS_MAX = 3
-# A thread sleeps so long for a turn; for a later one the job gives it back and comes again.
+# A thread sleeps so long for a turn, twice as long where its tenant waits for no other at that
+# host; for a later one the job gives it back and comes again.
 PATIENCE_S = 1.0
 # A job that has fetched something would lose it by coming again.
 LATER_PATIENCE_S = 10.0

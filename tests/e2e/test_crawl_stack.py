@@ -79,7 +79,7 @@ def test_a_crawl_whose_worker_is_killed_asks_for_no_page_twice(
         ).fetchone()
         return row[0] if row else ""
 
-    wait_until(lambda: status() in ("completed", "failed"), "the crawl is over")
+    wait_until(lambda: status() in ("completed", "failed"), "the crawl is over", deadline_s=150)
     counts = [web.count(f"/{number}") for number in range(PAGES)]
     assert status() == "completed"
     assert len(children(conn)) == PAGES
