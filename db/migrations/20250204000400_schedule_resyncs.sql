@@ -34,7 +34,7 @@ DECLARE
     part text;
     m text[];
     ends int[];
-    found int[] := '{}';
+    found int[] := ARRAY[]::int[];
 BEGIN
     FOREACH part IN ARRAY coalesce(string_to_array(lower(field), ','), '{}') LOOP
         m := regexp_match(part, '^(?:(\*)|(\d{1,2}|[a-z]{3})(?:-(\d{1,2}|[a-z]{3}))?)(?:/(\d\d?))?$');
@@ -65,7 +65,7 @@ END $$;
 -- The first time after `since`, in UTC; null where the expression cannot be understood, or never
 -- comes true. As in cron, a day of the month and one of the week that are both given are either.
 CREATE FUNCTION worker.next_cron(cron text, since timestamptz) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = '' AS $$
 DECLARE
     days_max CONSTANT int := 366 * 8 + 2;
     fields CONSTANT text[] := regexp_split_to_array(btrim(left(cron, 200)), '\s+');
@@ -135,7 +135,7 @@ DECLARE
     spread_max CONSTANT interval := interval '2 minutes';
     gap_min CONSTANT interval := interval '5 minutes';
     share CONSTANT float8 :=
-        (hashtextextended(source_id::text, 0) & 2147483647) / 2147483648.0;
+        (hashtextextended(source_id::text, 0) & 2147483647)::float8 / 2147483648;
     step CONSTANT interval := worker.sync_interval(frequency);
     slot timestamptz;
 BEGIN

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from db import jobs, models, waits
+from db import jobs, models, sources, waits
 from db.fence import LeaseLost
 from db.jobs import Claimed, Finish
 from db.pool import Connection, connect, open_pool
@@ -24,7 +24,7 @@ from tests.fakes import FakeOpenAI, fake_openai
 from tests.integration.schema_world import OTHER, OWNER, acting_as, build, row_id
 from tests.integration.test_index_source import long_text
 from tests.knowledge import Indexing
-from tests.processes import Avivro
+from tests.processes import Avivro, wait_until
 from tests.queueing import dispatch, start_worker
 from workers import actors, config
 from workers.jobs import KINDS, ChangeModel, IndexSource, enqueue
@@ -117,6 +117,11 @@ class Agent:
     def notices(self) -> list[str]:
         rows = self.knowledge.rows("SELECT message FROM public.notifications ORDER BY created_at")
         return [row["message"] for row in rows]
+
+    def waits_for_a_lock(self) -> bool:
+        return bool(
+            self.knowledge.rows("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        )
 
     def edit(self, source_id: UUID, content: str) -> None:
         self.knowledge.conn.execute(
@@ -225,6 +230,33 @@ def test_what_is_edited_meanwhile_is_caught_up(agent: Agent) -> None:
     assert any("edited too" in row[2] for row in agent.contents())
     stored = agent.knowledge.chunks(first)
     assert "".join(chunk["content"] for chunk in stored) == long_text(61, marked=" edited")
+
+
+def test_a_run_that_is_storing_holds_the_switch_back(agent: Agent) -> None:
+    source_id = agent.sources[0]
+    agent.ask()
+    for _ in range(3):
+        agent.step()
+    job = agent.claim("default")
+    assert job is not None
+    with connect(agent.knowledge.url) as storing:
+        sources.share_model(storing, source_id)
+        storing.execute(
+            "UPDATE public.knowledge_chunks SET content = content || ' edited'"
+            " WHERE source_id = %s AND chunk_index = 0 AND embedding_model = %s",
+            (source_id, LOCAL_MODEL),
+        )
+        switching = threading.Thread(target=agent.work, args=(job,))
+        switching.start()
+        wait_until(agent.waits_for_a_lock, "the switch waits")
+        storing.commit()
+    switching.join(30)
+    early = agent.model
+
+    agent.run()
+
+    assert (early, agent.model) == (LOCAL_MODEL, ADA)
+    assert sum(" edited" in row[2] for row in agent.contents()) == 1
 
 
 def test_searches_during_the_change_find_old_or_new_chunks_never_none_never_both(
