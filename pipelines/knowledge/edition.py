@@ -153,6 +153,8 @@ def draw(cut: Cut, document: Document, chunk: Chunk, index: int) -> Draft:
         "heading_path": list(chunk.heading_path),
         "kinds": list(chunk.kinds),
     }
+    if document.title and not cut.key:
+        metadata["title"] = document.title
     if cut.key:
         named = {"key": cut.key, "title": document.title, "url": cut.url}
         metadata["document"] = {name: value for name, value in named.items() if value}

@@ -211,7 +211,7 @@ def test_old_chunks_serve_while_the_new_page_cannot_be_read(knowledge: Indexing,
         ({"type": "url", "url": "http://169.254.169.254/latest"}, "169.254.169.254"),
         ({"type": "file", "file_url": "files/../../etc/passwd"}, "not a file of this"),
         ({"type": "file", "file_url": "files/none.pdf"}, "not there any more"),
-        ({"type": "notion"}, "notion"),
+        ({"type": "notion"}, "no credentials"),
     ],
 )
 def test_what_cannot_be_read_fails_with_a_reason(
@@ -255,3 +255,43 @@ def test_a_source_edited_while_it_is_indexed_is_indexed_again(knowledge: Indexin
 
     assert knowledge.source(source_id)["status"] == "completed"
     assert knowledge.chunks(source_id)[0]["content"] == "The second edition."
+
+
+def test_a_chunk_names_its_title_and_its_place_in_the_document(knowledge: Indexing) -> None:
+    text = "# Shop\n\n" + long_text(60)
+    source_id = knowledge.insert(content=text, file_type="text/markdown")
+
+    knowledge.run()
+
+    spans = knowledge.rows(
+        "SELECT c.content, c.metadata ->> 'title' AS title, p.span_start, p.span_end"
+        " FROM worker.chunk_spans AS p JOIN public.knowledge_chunks AS c ON c.id = p.chunk_id"
+        " WHERE c.source_id = %s ORDER BY p.span_start",
+        source_id,
+    )
+    assert {span["title"] for span in spans} == {"Shop"}
+    assert [span["content"] for span in spans] == [
+        text[span["span_start"] : span["span_end"]] for span in spans
+    ]
+
+
+def test_a_longer_paragraph_moves_spans_but_rewrites_no_other_chunk(knowledge: Indexing) -> None:
+    source_id = knowledge.insert(content=long_text(60))
+    knowledge.run()
+    before = {chunk["id"]: chunk["edition"] for chunk in knowledge.chunks(source_id)}
+
+    changed = long_text(60, marked=", with some words more than it had")
+    knowledge.conn.execute(
+        "UPDATE public.knowledge_sources SET content = %s WHERE id = %s", (changed, source_id)
+    )
+    knowledge.run()
+
+    after = knowledge.chunks(source_id)
+    same = [chunk for chunk in after if before.get(chunk["id"]) == chunk["edition"]]
+    assert len(after) - len(same) <= 3
+    last = knowledge.row(
+        "SELECT max(span_end) AS span_end FROM worker.chunk_spans AS p"
+        " JOIN public.knowledge_chunks AS c ON c.id = p.chunk_id WHERE c.source_id = %s",
+        source_id,
+    )
+    assert last["span_end"] == len(changed)

@@ -134,7 +134,7 @@ def test_a_document_that_is_gone_keeps_nothing() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, (512, 512, 0)),
+        ({}, (256, 256, 0)),
         ({"chunking": {"tokens_max": 100}}, (100, 100, 0)),
         (
             {"chunking": {"tokens_max": 300, "tokens_target": 200, "tokens_overlap": 20}},
@@ -175,7 +175,7 @@ def test_too_many_chunks_are_refused_with_the_limit() -> None:
 
 
 def test_each_type_of_source_that_is_read_has_a_reader() -> None:
-    assert READERS.keys() == {"text", "url", "file"}
+    assert READERS.keys() == {"text", "url", "file", "api", "notion", "google_drive"}
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../secret", "none", "\0"])
