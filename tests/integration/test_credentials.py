@@ -1,6 +1,7 @@
 """Credentials of sources: sealed at first use, rotated, and read by nobody else."""
 
 import base64
+import json
 import secrets
 from collections.abc import Iterator
 from uuid import UUID
@@ -233,3 +234,17 @@ def execute_as(knowledge: Indexing, role: str, statement: str) -> None:
     with knowledge.conn.transaction():
         knowledge.conn.execute(f"SET LOCAL ROLE {role}".encode())
         knowledge.conn.execute(statement.encode())
+
+
+def test_the_doctor_says_what_is_missing(knowledge: Indexing, commands: Avivro) -> None:
+    set_token(knowledge, knowledge.insert(content="text"))
+
+    without = commands.run("doctor", "--json")
+    commands.env["CREDENTIALS_KEY"] = make_key()
+    with_key = commands.run("doctor", "--json")
+
+    (missing,) = [each for each in json.loads(without.stdout) if each["check"] == "credentials"]
+    (found,) = [each for each in json.loads(with_key.stdout) if each["check"] == "credentials"]
+    assert (missing["ok"], found["ok"]) == (False, True)
+    assert "openssl rand -base64 32" in missing["detail"]
+    assert "1 are in the clear" in found["detail"]
