@@ -1,7 +1,9 @@
 """A site crawled by real processes: from the command, through kills, to the report."""
 
 import json
+import signal
 from collections.abc import Iterator
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -38,6 +40,10 @@ def children(conn: Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
+def has_pages(conn: Connection, count: int) -> bool:
+    return len(children(conn)) >= count
+
+
 def test_the_command_crawls_a_site_and_waits_for_its_report(
     commands: Avivro, conn: Connection, agent_id: UUID, web: Site
 ) -> None:
@@ -69,8 +75,8 @@ def test_a_crawl_whose_worker_is_killed_asks_for_no_page_twice(
         conn, agent_id=agent_id, name="Site", url=web.url("/0"), settings=settings
     )
     for pages in (3, 7):
-        wait_until(lambda pages=pages: len(children(conn)) >= pages, f"{pages} pages are found")
-        kill_group(worker, 9)
+        wait_until(partial(has_pages, conn, pages), f"{pages} pages are found")
+        kill_group(worker, signal.SIGKILL)
         worker = commands.start("worker")
 
     def status() -> str:
