@@ -145,6 +145,9 @@ def _items(settings: ApiSettings, value: Any, number: int) -> list[Any]:
     if settings.items is None:
         return [value]
     items = settings.items.find(value, found_max=ITEMS_MAX + 1)
+    # A path to the list means what is in it.
+    if len(items) == 1 and isinstance(items[0], list):
+        return items[0][: ITEMS_MAX + 1]
     if not items and number == 1 and not settings.items.leads_to_empty(value):
         raise Permanent(
             f"the path {settings.items.text!r} finds nothing in the API's answer: check `items` "

@@ -80,6 +80,8 @@ def parse_settings(source: Source, credentials: Credentials | None) -> ApiSettin
     if method not in ("GET", "POST"):
         raise Permanent(f"settings.api.method is {method[:20]!r}: GET and POST are possible")
     body = fill(given.get("body"), credentials)
+    if given.get("paging") and not given.get("items"):
+        raise Permanent("settings.api.items is missing: with paging, a page is a list of items")
     return ApiSettings(
         url=_url(source, given, credentials),
         method=method,

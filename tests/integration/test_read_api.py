@@ -59,6 +59,15 @@ def test_each_item_is_a_document_with_its_title_and_address(
     }
 
 
+def test_a_path_to_the_list_means_what_is_in_it(knowledge: Indexing, server: FakeApi) -> None:
+    server.add(2)
+    source_id = insert(knowledge, server, **{**ITEMS, "items": "data"})
+
+    knowledge.run()
+
+    assert contents(knowledge, source_id) == [told(1), told(2)]
+
+
 @pytest.mark.parametrize(
     "paging",
     [

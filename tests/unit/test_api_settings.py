@@ -70,6 +70,7 @@ def test_settings_may_stand_at_the_top() -> None:
         ({"content_type": "image/png"}, "must be one of text/html"),
         ({"pages_max": 0}, "from 1 to 1,000"),
         ({"items_max": True}, "from 1 to 20,000"),
+        ({"paging": {"link_header": True}}, "items is missing"),
         ({"paging": {"what": 1}}, "must name one of"),
         ({"paging": {"next": "$.a", "page": {}}}, "next and page"),
         ({"paging": {"offset": {}}}, "offset.size is missing"),
@@ -79,8 +80,10 @@ def test_settings_may_stand_at_the_top() -> None:
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(settings: dict[str, Any], message: str) -> None:
+    listed = {} if message == "items is missing" else {"items": "$.data[*]"}
+
     with pytest.raises(Permanent, match=message):
-        parse(settings)
+        parse({**listed, **settings})
 
 
 def test_a_named_credential_without_any_is_asked_for() -> None:
