@@ -154,10 +154,10 @@ END $$;
 CREATE FUNCTION worker.explain_sync() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-    IF NEW.status <> 'failed' THEN
-        NEW.error_message := CASE WHEN NEW.auto_sync THEN worker.sync_problem(NEW.sync_frequency)
-                             END;
-    END IF;
+    NEW.error_message := CASE
+        WHEN NEW.status = 'failed' THEN
+            regexp_replace(NEW.error_message, ' Automatic refreshing is paused .*$', '')
+        WHEN NEW.auto_sync THEN worker.sync_problem(NEW.sync_frequency) END;
     RETURN NEW;
 END $$;
 CREATE TRIGGER explain_sync_on_insert BEFORE INSERT ON public.knowledge_sources

@@ -348,6 +348,22 @@ def test_the_web_tier_resumes_what_was_paused(
     assert knowledge.source(page)["error_message"] is None
 
 
+def test_a_source_that_never_worked_may_be_resumed_too(knowledge: Indexing, web: Site) -> None:
+    source_id = knowledge.insert("url", url=web.url("/none"), auto_sync=True)
+    with suppress(Permanent):
+        knowledge.run()
+    for _ in range(3):
+        fail(knowledge, source_id)
+    paused = knowledge.source(source_id)["error_message"]
+
+    knowledge.conn.execute("UPDATE public.knowledge_sources SET auto_sync = true")
+
+    resumed = knowledge.source(source_id)["error_message"]
+    assert "is paused after 3 failed tries" in paused
+    assert "(HTTP 404)" in resumed
+    assert "paused" not in resumed
+
+
 def test_success_forgets_the_failures(knowledge: Indexing, web: Site, page: UUID) -> None:
     web.page("/", "", status=503)
     fail(knowledge, page, attempts_max=1)

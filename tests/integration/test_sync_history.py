@@ -61,9 +61,10 @@ def test_nobody_reads_the_history_of_others_or_of_nothing(
 
 def test_an_owner_sees_when_a_source_refreshes_itself_next(conn: Connection) -> None:
     build(conn)
-    conn.execute("UPDATE public.knowledge_sources SET type = 'url', auto_sync = true")
+    conn.execute("UPDATE public.knowledge_sources SET type = 'url'")
 
     with acting_as(conn, "authenticated", OWNER):
+        conn.execute("UPDATE public.knowledge_sources SET auto_sync = true")
         row = conn.execute(
             "SELECT next_sync_at IS NOT NULL, failures, paused_at FROM public.get_sync_state(%s)",
             (SOURCE,),
