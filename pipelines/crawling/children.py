@@ -1,6 +1,7 @@
 """One source a page: found again, made, renewed, or seen to be another one's duplicate."""
 
 import zlib
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,45 +17,42 @@ from pipelines.readers.fetched import validators
 COMPRESSION = 6
 
 
-def keep(
-    conn: Connection,
-    work: Work,
-    page: Known,
-    answer: Page,
-    facts: Facts,
-    *,
-    address: str,
-    links: tuple[str, ...],
-) -> Visit:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A page that was read: the answer, what it says of itself, where it leads."""
+
+    answer: Page
+    facts: Facts
+    address: str
+    links: tuple[str, ...]
+
+
+def keep(conn: Connection, work: Work, page: Known, read: Read) -> Visit:
     """What becomes of a page with content: a child that is indexed, or a duplicate."""
-    crawl, site_id = work.crawl.number, work.site.id
-    seen = validators(answer, {})
-    owner = crawls.find_owner(conn, site_id, crawl=crawl, url=page.url, address=address)
-    child_id = own_child(page, owner, address)
-    twin = crawls.find_twin(conn, site_id, crawl=crawl, url=page.url, text_hash=facts.text_hash)
+    crawl, site_id, text_hash = work.crawl.number, work.site.id, read.facts.text_hash
+    owner = crawls.find_owner(conn, site_id, crawl=crawl, url=page.url, address=read.address)
+    child_id = own_child(page, owner, read.address)
+    twin = crawls.find_twin(conn, site_id, crawl=crawl, url=page.url, text_hash=text_hash)
     if (owner is not None and owner[1]) or (twin is not None and twin[1] != child_id):
-        return Visit(
-            "duplicate",
-            address=address,
-            text_hash=facts.text_hash,
-            links=links,
-            seen=seen,
-            reason=f"the same as {address if twin is None else twin[0]}",
-        )
-    is_same = bool(page.child_is_whole) and facts.text_hash == page.text_hash
+        same = read.address if twin is None else twin[0]
+        return visit_of("duplicate", read, reason=f"the same as {same}")
+    is_same = bool(page.child_is_whole) and text_hash == page.text_hash
     if is_same and child_id is not None:
         crawls.touch_child(conn, child_id)
     else:
-        child_id = index(conn, work, child_id, facts, answer, address=address)
+        child_id = index(conn, work, child_id, read)
     work.crawl.kept += 1
+    return replace(visit_of("kept", read), child_id=child_id, indexed=not is_same)
+
+
+def visit_of(state: str, read: Read, *, reason: str | None = None) -> Visit:
     return Visit(
-        "kept",
-        child_id=child_id,
-        address=address,
-        text_hash=facts.text_hash,
-        links=links,
-        seen=seen,
-        indexed=not is_same,
+        state,
+        address=read.address,
+        text_hash=read.facts.text_hash,
+        links=read.links,
+        seen=validators(read.answer, {}),
+        reason=reason,
     )
 
 
@@ -65,24 +63,16 @@ def own_child(page: Known, owner: tuple[UUID, bool] | None, address: str) -> UUI
     return page.child_id if page.address == address else None
 
 
-def index(
-    conn: Connection,
-    work: Work,
-    child_id: UUID | None,
-    facts: Facts,
-    answer: Page,
-    *,
-    address: str,
-) -> UUID:
+def index(conn: Connection, work: Work, child_id: UUID | None, read: Read) -> UUID:
     """Make or renew the child, hand it what was fetched, and let the report wait for it."""
-    name = name_of(facts.title, address)
-    child = Child(work.site.agent_id, work.site.id, name, address, work.child_settings)
+    name, answer = name_of(read.facts.title, read.address), read.answer
+    child = Child(work.site.agent_id, work.site.id, name, read.address, work.child_settings)
     if child_id is None:
         child_id = crawls.add_child(conn, child)
     else:
         crawls.renew_child(conn, child_id, child)
     fetched = Fetched(
-        address,
+        read.address,
         answer.headers.get("Content-Type"),
         validators(answer, {}),
         zlib.compress(answer.body, COMPRESSION),

@@ -7,7 +7,7 @@ from db import crawls
 from db.crawls import Page as Known
 from db.crawls import Visit
 from db.pool import Connection
-from pipelines.crawling.children import keep, keep_unchanged
+from pipelines.crawling.children import Read, keep, keep_unchanged
 from pipelines.crawling.frontier import (
     in_scope,
     queue_entries,
@@ -19,7 +19,7 @@ from pipelines.errors import Permanent, Transient
 from pipelines.gateways.fetch import REDIRECTS_MAX, Moved, Page, fetch_file, fetch_hop
 from pipelines.gateways.http_failures import HttpPermanent
 from pipelines.knowledge.crawl_links import find_links
-from pipelines.knowledge.crawl_page import Facts, address_of, facts_of
+from pipelines.knowledge.crawl_page import address_of, facts_of
 from pipelines.knowledge.crawl_sitemap import Sitemap, parse_sitemap, read_time
 from pipelines.knowledge.crawl_urls import normalise, origin_of
 from pipelines.readers.fetched import has_changed, validators
@@ -150,23 +150,21 @@ def settle_content(call: Call, answer: Page) -> None:
     with work.desk.db.write() as conn:
         arrive(conn, call)
         links = () if facts.nofollow else in_scope(work, document.links)
-        settle_facts(conn, call, answer, facts, links)
+        address = address_of(page.url, facts.canonical)
+        if not work.settings.wants(address):
+            address = page.url
+        settle_read(conn, call, Read(answer, facts, address, links))
         leave(conn, call, links)
 
 
-def settle_facts(
-    conn: Connection, call: Call, answer: Page, facts: Facts, links: tuple[str, ...]
-) -> None:
+def settle_read(conn: Connection, call: Call, read: Read) -> None:
     work, page = call.work, call.page
-    address = address_of(page.url, facts.canonical)
-    if not work.settings.wants(address):
-        address = page.url
-    if facts.noindex:
-        found = Visit("noindex", child_id=page.child_id, links=links)
-    elif not work.settings.wants(address):
-        found = Visit("excluded", links=links)
+    if read.facts.noindex:
+        found = Visit("noindex", child_id=page.child_id, links=read.links)
+    elif not work.settings.wants(read.address):
+        found = Visit("excluded", links=read.links)
     else:
-        found = keep(conn, work, page, answer, facts, address=address, links=links)
+        found = keep(conn, work, page, read)
     crawls.settle_page(conn, work.site.id, page.url, found)
 
 

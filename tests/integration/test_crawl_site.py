@@ -506,6 +506,43 @@ def test_killed_after_any_page_it_goes_on_and_asks_for_none_twice(
     assert len(crawl.knowledge.rows("SELECT FROM worker.jobs WHERE kind = 'report_crawl'")) == 1
 
 
+def test_its_progress_is_seen_while_it_runs(crawl: Crawling, web: Site) -> None:
+    source_id = crawl.insert(small_site(web))
+    (job,) = crawl.claim("knowledge")
+
+    with pytest.raises(Snooze):
+        crawl_site.run(crawl.desk(fence_of(crawl, job)), source_id=source_id, slice_s=0)
+
+    parent = crawl.parent(source_id)
+    assert parent["status"] == "processing"
+    # The start page was read; a sitemap and two links are left.
+    assert (parent["progress"]["done"], parent["progress"]["total"]) == (1, 4)
+    assert parent["progress"]["note"].startswith("1 pages kept; last read: http")
+    row = jobs.get_job(crawl.knowledge.conn, job.id)
+    assert row is not None
+    assert row.progress == parent["progress"]
+
+
+def test_a_crawl_that_was_cancelled_begins_anew_when_asked_again(
+    crawl: Crawling, web: Site
+) -> None:
+    source_id = crawl.insert(small_site(web))
+    (job,) = crawl.claim("knowledge")
+    with pytest.raises(Snooze):
+        crawl_site.run(crawl.desk(fence_of(crawl, job)), source_id=source_id, slice_s=0)
+    jobs.finish_jobs(crawl.knowledge.conn, [Finish(job.id, job.attempt, "cancelled")])
+    cancelled = crawl.parent(source_id)
+
+    crawl.again(source_id)
+
+    assert (cancelled["status"], cancelled["error_message"]) == (
+        "failed",
+        "Indexing was cancelled.",
+    )
+    assert crawl.paths(source_id) == ["", "a", "b"]
+    assert crawl.parent(source_id)["status"] == "completed"
+
+
 def test_an_attempt_that_lost_its_job_stores_nothing(crawl: Crawling, web: Site) -> None:
     source_id = crawl.insert(small_site(web))
     (killed,) = crawl.claim("knowledge")
