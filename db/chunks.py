@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from db.pool import Connection
 from db.statements import load
-from db.vectors import Vector, from_binary, to_binary, to_text
+from db.vectors import Vector, from_binary, to_binary
 
 SQL = load("chunks")
 
@@ -83,19 +83,6 @@ class Paid:
     text_hash: bytes
     vector: Vector
     tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A search result; `score` is the cosine similarity."""
-
-    chunk_id: UUID
-    source_id: UUID
-    source_name: str
-    url: str | None
-    content: str
-    metadata: dict[str, Any]
-    score: float
 
 
 def load_known(conn: Connection, *, source_id: UUID, model: str) -> list[StoredChunk]:
@@ -177,17 +164,3 @@ def remember_vectors(conn: Connection, paid: Sequence[Paid], *, model: str) -> N
         for item in paid:
             copy.write_row((item.text_hash, to_binary(item.vector), item.tokens))
     conn.execute(SQL.remember_paid, {"model": model})
-
-
-def search(
-    conn: Connection, vector: Vector, *, agent_id: UUID, threshold: float, limit: int
-) -> list[Passage]:
-    """The agent's chunks nearest to the vector, best first."""
-    cursor = conn.cursor(row_factory=class_row(Passage))
-    arguments = {
-        "embedding": to_text(vector),
-        "agent_id": agent_id,
-        "threshold": threshold,
-        "limit": limit,
-    }
-    return cursor.execute(SQL.search, arguments).fetchall()

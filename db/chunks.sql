@@ -38,10 +38,19 @@ COPY public.knowledge_chunks
 FROM STDIN (FORMAT BINARY)
 
 -- name: recall_vectors
--- What was paid for already, by the hash of what was embedded.
-UPDATE worker.embedding_cache SET used_at = now()
+-- What was paid for already, by the hash of what was embedded. Noted once a day, and only where
+-- nobody else is noting it: two runs with the same texts must not wait for each other crosswise.
+WITH stale AS MATERIALIZED (
+    SELECT model, text_hash FROM worker.embedding_cache
+    WHERE model = %(model)s AND text_hash = ANY(%(hashes)s::bytea[])
+      AND used_at < now() - interval '1 day'
+    FOR UPDATE SKIP LOCKED
+), noted AS (
+    UPDATE worker.embedding_cache AS c SET used_at = now()
+    FROM stale WHERE c.model = stale.model AND c.text_hash = stale.text_hash
+)
+SELECT text_hash, embedding FROM worker.embedding_cache
 WHERE model = %(model)s AND text_hash = ANY(%(hashes)s::bytea[])
-RETURNING text_hash, embedding
 
 -- name: create_paid
 CREATE TEMPORARY TABLE paid (
@@ -55,11 +64,3 @@ COPY paid (text_hash, embedding, tokens) FROM STDIN (FORMAT BINARY)
 INSERT INTO worker.embedding_cache (model, text_hash, embedding, tokens)
 SELECT DISTINCT ON (text_hash) %(model)s, text_hash, embedding, tokens FROM paid
 ON CONFLICT (model, text_hash) DO NOTHING
-
--- name: search
-SELECT m.id AS chunk_id, m.source_id, s.name AS source_name, s.url, m.content, m.metadata,
-       m.similarity AS score
-FROM public.match_knowledge_chunks(%(embedding)s::extensions.vector, %(agent_id)s, %(threshold)s,
-                                   %(limit)s) AS m
-JOIN public.knowledge_sources AS s ON s.id = m.source_id
-ORDER BY m.similarity DESC, m.id

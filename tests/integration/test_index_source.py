@@ -6,7 +6,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from db import chunks
+from db import search
+from db.search import Asked
 from pipelines import index_source
 from pipelines.errors import Permanent, Transient
 from pipelines.gateways.local_embedder import LOCAL_MODEL
@@ -177,10 +178,8 @@ def test_vectors_of_two_models_never_meet(knowledge: Indexing, openai: FakeOpenA
     query = np.ones(1536, dtype=np.float32)
     knowledge.conn.execute("UPDATE public.agents SET embedding_model = 'other-model'")
 
-    found = chunks.search(
-        knowledge.conn, query, agent_id=knowledge.agent_id, threshold=-1.0, limit=5
-    )
-    assert found == []
+    asked = Asked(knowledge.agent_id, None, query, limit=5, threshold=-1.0)
+    assert search.search(knowledge.conn, asked) == []
 
 
 def test_old_chunks_serve_while_the_new_page_cannot_be_read(knowledge: Indexing, web: Site) -> None:
