@@ -4,13 +4,14 @@ from uuid import UUID
 
 from db import demo
 from db.pool import Connection
+from pipelines.gateways.polite import GAP_S
 from tests.crawling import page
 from tests.fakes_site import site
 from tests.processes import Avivro, wait_until
 
 SOURCES = 100
-# At two requests a second: what goes by in five seconds.
-MEANWHILE_MAX = 10
+# What goes by in five seconds.
+MEANWHILE_MAX = round(5 / GAP_S)
 
 
 def agent_of(conn: Connection, name: str) -> UUID:
