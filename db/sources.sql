@@ -83,7 +83,9 @@ SELECT id, name, status, error_message, progress, chunks_count, tokens_count
 FROM public.knowledge_sources WHERE id = ANY(%(ids)s::uuid[]) ORDER BY created_at, id
 
 -- name: list_source_ids
-SELECT id FROM public.knowledge_sources WHERE agent_id = %(agent_id)s
+-- A crawled site has no text of its own: its pages do.
+SELECT id FROM public.knowledge_sources
+WHERE agent_id = %(agent_id)s AND NOT worker.is_crawl(type, settings, parent_id)
 ORDER BY created_at, id LIMIT %(rows_max)s
 
 -- name: find_agent

@@ -1,7 +1,6 @@
 """Where a page leads, which address it calls its own, and what it asks of crawlers."""
 
 from collections.abc import Iterator
-from itertools import islice
 from urllib.parse import urljoin
 
 from lxml.html import HtmlElement
@@ -35,11 +34,16 @@ def find_canonical(root: HtmlElement, base: str | None) -> str | None:
 
 def find_links(root: HtmlElement, base: str | None) -> tuple[str, ...]:
     """The pages that the page links to, in order, each once; at most LINKS_MAX."""
-    found = dict.fromkeys(islice(_iterate_links(root, base), LINKS_MAX))
+    found: dict[str, None] = {}
+    for address in _iterate_links(root, base):
+        found[address] = None
+        if len(found) == LINKS_MAX:
+            break
     return tuple(found)
 
 
 def _iterate_links(root: HtmlElement, base: str | None) -> Iterator[str]:
+    """Each `href` is resolved once; two of them may be one address."""
     seen: set[str] = set()
     for element in root.iter("a", "area"):
         href = element.get("href")
@@ -47,8 +51,7 @@ def _iterate_links(root: HtmlElement, base: str | None) -> Iterator[str]:
             continue
         seen.add(href)
         address = None if href.lstrip().startswith("#") else resolve(base, href)
-        if address and address not in seen:
-            seen.add(address)
+        if address:
             yield address
 
 

@@ -38,7 +38,7 @@ QUESTIONS = [
     Question(
         text="How do I correct a wrong answer?",
         document="handbook.md",
-        phrase="it becomes a training example",
+        phrase="point at the agent's answer and choose",
     ),
 ]
 
