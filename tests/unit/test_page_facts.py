@@ -48,7 +48,8 @@ def test_links_are_absolute_in_order_and_each_once() -> None:
     document = read(
         body="<nav><a href=/>Home</a></nav><p>Enough words that are no links at all to "
         "stay a paragraph. <a href='a.html#top'>a</a> <a href=#x>x</a>"
-        "<a href='a.html'>a</a><a href='https://shop.example/full'>f</a><a href='HTTP://Other.Example:80/é b'>o</a><a>none</a>"
+        "<a href='a.html'>a</a><a href='https://shop.example/full'>f</a>"
+        "<a href='HTTP://Other.Example:80/é b'>o</a><a>none</a>"
         "<a href=mailto:x@y.z>m</a><a href=tel:1>t</a><a href='?page=3'>3</a>"
         "<a rel='nofollow ugc' href=/spam>s</a><map><area href=/area></map><div hidden>"
         "<a href=/hidden>h</a></div></p>"
