@@ -772,6 +772,7 @@ export type Database = {
           id: string
           last_synced_at: string | null
           name: string
+          parent_id: string | null
           progress: Json | null
           settings: NonNullable<Json>
           status: string
@@ -796,6 +797,7 @@ export type Database = {
           id?: string
           last_synced_at?: string | null
           name: string
+          parent_id?: string | null
           progress?: Json | null
           settings?: NonNullable<Json>
           status?: string
@@ -819,6 +821,7 @@ export type Database = {
           id?: string
           last_synced_at?: string | null
           name?: string
+          parent_id?: string | null
           progress?: Json | null
           settings?: NonNullable<Json>
           status?: string
@@ -841,6 +844,13 @@ export type Database = {
             columns: ["agent_id"]
             isOneToOne: false
             referencedRelation: "agents"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "knowledge_sources_parent_id_fkey"
+            columns: ["parent_id"]
+            isOneToOne: false
+            referencedRelation: "knowledge_sources"
             referencedColumns: ["id"]
           },
         ]
@@ -1713,6 +1723,14 @@ export type Database = {
         Args: { text: string }
         Returns: Json
       }
+      cancel_model_change: {
+        Args: { agent_id: string }
+        Returns: boolean
+      }
+      change_embedding_model: {
+        Args: { agent_id: string; model: string }
+        Returns: number
+      }
       create_api_key: {
         Args: { agent_id?: string; expires_at?: string; name: string; scopes?: (string)[] }
         Returns: {
@@ -1727,6 +1745,20 @@ export type Database = {
       enqueue_job: {
         Args: { args?: Json; kind: string; on_conflict?: string; priority?: number; run_at?: string; tenant?: string; unique_key?: string }
         Returns: number
+      }
+      estimate_reindex: {
+        Args: { agent_id: string; model?: string }
+        Returns: {
+          chunks: number
+          chunks_kept: number
+          chunks_paid: number
+          chunks_recalled: number
+          cost_usd: number
+          cost_usd_max: number
+          model: string
+          tokens: number
+          tokens_paid: number
+        }[]
       }
       get_agent_analytics: {
         Args: { agent_id: string; end_date?: string; start_date?: string }
@@ -1758,9 +1790,47 @@ export type Database = {
           storage_used_mb: number
         }[]
       }
+      get_sync_history: {
+        Args: { row_limit?: number; source_id: string }
+        Returns: {
+          chunks_added: number
+          chunks_kept: number
+          chunks_removed: number
+          cost_usd: number
+          documents: number
+          error_message: string
+          finished_at: string
+          id: number
+          kind: string
+          report: Json
+          started_at: string
+          status: string
+          tokens_embedded: number
+        }[]
+      }
+      get_sync_state: {
+        Args: { source_id: string }
+        Returns: {
+          failing_since: string
+          failures: number
+          next_sync_at: string
+          paused_at: string
+        }[]
+      }
       increment_message_usage: {
         Args: { user_id: string }
         Returns: boolean
+      }
+      knowledge_chunk_neighbours: {
+        Args: { after?: number; before?: number; chunk_id: string }
+        Returns: {
+          chunk_index: number
+          content: string
+          distance: number
+          id: string
+          metadata: Json
+          source_id: string
+        }[]
       }
       log_activity: {
         Args: { action: string; changes?: Json; description?: string; resource_id?: string; resource_type?: string; user_id: string }
@@ -1805,6 +1875,21 @@ export type Database = {
           isOneToOne: false
           isSetofReturn: true
         }
+      }
+      search_knowledge: {
+        Args: { agent_id: string; lexical_weight?: number; match_count?: number; match_threshold?: number; metadata_filter?: Json; query_embedding?: string; query_text?: string; rrf_k?: number; source_ids?: (string)[] }
+        Returns: {
+          content: string
+          id: string
+          lexical_rank: number
+          lexical_score: number
+          matched_words: (string)[]
+          metadata: Json
+          score: number
+          similarity: number
+          source_id: string
+          vector_rank: number
+        }[]
       }
       send_test_webhook: {
         Args: { webhook_id: string }

@@ -665,6 +665,7 @@ class KnowledgeSourcesRow:
     last_synced_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    parent_id: UUID | None
 
 
 class KnowledgeSourcesInsert(TypedDict):
@@ -689,6 +690,7 @@ class KnowledgeSourcesInsert(TypedDict):
     last_synced_at: NotRequired[datetime | None]
     created_at: NotRequired[datetime]
     updated_at: NotRequired[datetime]
+    parent_id: NotRequired[UUID | None]
 
 
 class KnowledgeSourcesUpdate(TypedDict, total=False):
@@ -713,6 +715,7 @@ class KnowledgeSourcesUpdate(TypedDict, total=False):
     last_synced_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    parent_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -1372,6 +1375,15 @@ class AnalyzeSentimentArgs(TypedDict):
     text: str
 
 
+class CancelModelChangeArgs(TypedDict):
+    agent_id: UUID
+
+
+class ChangeEmbeddingModelArgs(TypedDict):
+    agent_id: UUID
+    model: str
+
+
 class CreateApiKeyArgs(TypedDict):
     name: str
     agent_id: NotRequired[UUID]
@@ -1402,6 +1414,24 @@ class EnqueueJobArgs(TypedDict):
     run_at: NotRequired[datetime]
     priority: NotRequired[int]
     on_conflict: NotRequired[str]
+
+
+class EstimateReindexArgs(TypedDict):
+    agent_id: UUID
+    model: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateReindexRow:
+    model: str | None
+    chunks: int | None
+    tokens: int | None
+    chunks_kept: int | None
+    chunks_recalled: int | None
+    chunks_paid: int | None
+    tokens_paid: int | None
+    cost_usd: Decimal | None
+    cost_usd_max: Decimal | None
 
 
 class GetAgentAnalyticsArgs(TypedDict):
@@ -1442,8 +1472,58 @@ class GetCurrentUsageRow:
     storage_used_mb: Decimal | None
 
 
+class GetSyncHistoryArgs(TypedDict):
+    source_id: UUID
+    row_limit: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class GetSyncHistoryRow:
+    id: int | None
+    kind: str | None
+    status: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_message: str | None
+    documents: int | None
+    chunks_added: int | None
+    chunks_kept: int | None
+    chunks_removed: int | None
+    tokens_embedded: int | None
+    cost_usd: Decimal | None
+    report: Json
+
+
+class GetSyncStateArgs(TypedDict):
+    source_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetSyncStateRow:
+    next_sync_at: datetime | None
+    failures: int | None
+    failing_since: datetime | None
+    paused_at: datetime | None
+
+
 class IncrementMessageUsageArgs(TypedDict):
     user_id: UUID
+
+
+class KnowledgeChunkNeighboursArgs(TypedDict):
+    chunk_id: UUID
+    before: NotRequired[int]
+    after: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeChunkNeighboursRow:
+    id: UUID | None
+    source_id: UUID | None
+    content: str | None
+    metadata: Json
+    chunk_index: int | None
+    distance: int | None
 
 
 class LogActivityArgs(TypedDict):
@@ -1500,6 +1580,32 @@ class SearchConversationsArgs(TypedDict):
     end_date: NotRequired[datetime]
     limit: NotRequired[int]
     offset: NotRequired[int]
+
+
+class SearchKnowledgeArgs(TypedDict):
+    agent_id: UUID
+    query_text: NotRequired[str]
+    query_embedding: NotRequired[str | list[float]]
+    match_count: NotRequired[int]
+    match_threshold: NotRequired[float]
+    source_ids: NotRequired[list[UUID]]
+    metadata_filter: NotRequired[Json]
+    lexical_weight: NotRequired[float]
+    rrf_k: NotRequired[float]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchKnowledgeRow:
+    id: UUID | None
+    source_id: UUID | None
+    content: str | None
+    metadata: Json
+    score: float | None
+    vector_rank: int | None
+    similarity: float | None
+    lexical_rank: int | None
+    lexical_score: float | None
+    matched_words: list[str] | None
 
 
 class SendTestWebhookArgs(TypedDict):
