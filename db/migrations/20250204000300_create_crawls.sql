@@ -49,7 +49,7 @@ BEGIN
     at := clock_timestamp();
     busy := ARRAY(SELECT b FROM unnest(known.busy_until) AS b WHERE b > at);
     starts_at := greatest(known.free_at, at);
-    SELECT count(*) FILTER (WHERE t.tenant <> take_turn.tenant),
+    SELECT (count(*) FILTER (WHERE t.tenant <> take_turn.tenant))::int,
            coalesce(bool_or(t.tenant = take_turn.tenant), false)
     INTO others, has_queue
     FROM worker.host_turns AS t WHERE t.host = take_turn.host AND t.last_at > at;
@@ -57,7 +57,7 @@ BEGIN
                    secs => CASE WHEN has_queue THEN patience_s ELSE 2 * patience_s END)
                AND cardinality(busy) < holders_max;
     IF granted THEN
-        wait_s := extract(epoch FROM starts_at - at);
+        wait_s := extract(epoch FROM starts_at - at)::float8;
         held_until := starts_at + make_interval(secs => hold_s);
         UPDATE worker.hosts AS h SET free_at = starts_at + gap, busy_until = busy || held_until
         WHERE h.host = take_turn.host;
@@ -74,7 +74,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT host_turns_pkey DO UPDATE
     SET last_at = greatest(t.last_at + gap * (others + 1), excluded.last_at)
     RETURNING t.last_at INTO starts_at;
-    wait_s := extract(epoch FROM starts_at - at);
+    wait_s := extract(epoch FROM starts_at - at)::float8;
 END $$;
 
 -- robots.txt of an origin, as it was last answered.
