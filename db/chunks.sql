@@ -1,10 +1,12 @@
 -- The chunks of a source and the vectors that were paid for.
 
 -- name: load_known
+-- Metadata that is not of the form we store was edited by hand: such a chunk is made anew.
 SELECT c.id, c.content, c.content_hash, c.chunk_index, c.metadata, p.span_start, p.span_end
 FROM public.knowledge_chunks AS c LEFT JOIN worker.chunk_spans AS p ON p.chunk_id = c.id
 WHERE c.source_id = %(source_id)s AND c.embedding_model = %(model)s
-  AND c.content_hash IS NOT NULL
+  AND c.content_hash IS NOT NULL AND jsonb_typeof(c.metadata) = 'object'
+  AND coalesce(jsonb_typeof(c.metadata -> 'document'), 'object') = 'object'
 ORDER BY c.chunk_index
 
 -- name: delete_others

@@ -113,7 +113,9 @@ def context_of(original: Original) -> str:
     """Where it was not noted, the headings are the best part of it."""
     if original.context is not None:
         return original.context
-    path = original.metadata.get("heading_path")
+    # The web tier may store anything there.
+    metadata: object = original.metadata
+    path = metadata.get("heading_path") if isinstance(metadata, dict) else None
     return " > ".join(map(str, path)) if isinstance(path, list) else ""
 
 

@@ -135,17 +135,23 @@ def as_result(passage: Passage) -> dict[str, Any]:
         "source_id": passage.source_id,
         "chunk_id": passage.chunk_id,
         "content": passage.content,
-        "heading_path": passage.metadata.get("heading_path", []),
+        "heading_path": heading_path(passage.metadata),
         "score": passage.score,
         "why": explain(passage),
     }
+
+
+def heading_path(metadata: object) -> list[str]:
+    """The headings above a chunk; none where somebody else's metadata says something else."""
+    path = metadata.get("heading_path") if isinstance(metadata, dict) else None
+    return [str(heading) for heading in path] if isinstance(path, list) else []
 
 
 def as_neighbour(neighbour: Neighbour) -> dict[str, Any]:
     return {
         "chunk_id": neighbour.chunk_id,
         "content": neighbour.content,
-        "heading_path": neighbour.metadata.get("heading_path", []),
+        "heading_path": heading_path(neighbour.metadata),
         "distance": neighbour.distance,
     }
 

@@ -57,7 +57,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
         FROM generate_series(1, greatest(length(run[2]) - 2, 1)) AS n
         WHERE run[2] IS NOT NULL
         UNION ALL
-        SELECT left(run[3], 100) WHERE run[3] IS NOT NULL
+        SELECT left(run[3], 100) WHERE btrim(run[3], U&'\200C\200D') <> ''
     ) AS pieces (word)
 $$;
 
@@ -116,9 +116,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
         WHERE octet_length(each.word) = length(each.word)
            OR each.word !~ '^[a-z\u00c0-\u024f\u0370-\u03ff\u1e00-\u1fff]'
         UNION
-        SELECT regexp_replace(normalize(accented.stem, NFKD), '[\u0300-\u036f]', '', 'g')
-        FROM unnest(ARRAY[each.word, regexp_replace(
-                normalize(each.word, NFKD), '[\u0300-\u036f]', '', 'g')]) AS form (word)
+        SELECT replace(regexp_replace(
+            normalize(accented.stem, NFKD), '[\u0300-\u036f]', '', 'g'), 'ß', 'ss')
+        FROM unnest(ARRAY[each.word, replace(regexp_replace(
+            normalize(each.word, NFKD), '[\u0300-\u036f]', '', 'g'), 'ß', 'ss')]) AS form (word)
         CROSS JOIN LATERAL unnest(pg_catalog.ts_lexize(
             ('pg_catalog.' || dictionary.name)::regdictionary, form.word)) AS accented (stem)
         WHERE octet_length(each.word) > length(each.word)

@@ -68,6 +68,21 @@ def test_neighbours_surround_the_passage(commands: Avivro, agent: UUID) -> None:
     assert [each["content"] for each in best["neighbours"]] == [TEXTS[0], TEXTS[2]]
 
 
+@pytest.mark.parametrize("metadata", ['"text"', "null", '{"heading_path": "House"}'])
+def test_a_chunk_with_any_metadata_is_shown(
+    commands: Avivro, conn: Connection, agent: UUID, metadata: str
+) -> None:
+    """The web tier may store what it likes there."""
+    conn.execute("UPDATE public.knowledge_chunks SET metadata = %s", [metadata])
+    asked = ("search", str(agent), "refunds", "--mode", "text", "--neighbours", "1")
+
+    shown = commands.run(*asked)
+    (best,) = json.loads(commands.run(*asked, "--json").stdout)
+
+    assert (shown.returncode, TEXTS[1] in shown.stdout) == (0, True)
+    assert (best["heading_path"], best["neighbours"][0]["heading_path"]) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -117,6 +117,20 @@ def test_chunks_of_a_page_know_their_headings(knowledge: Indexing, web: Site) ->
     assert "Imprint" not in chunk["content"]
 
 
+@pytest.mark.parametrize("metadata", ['"text"', "null", '{"document": "text"}'])
+def test_chunks_with_foreign_metadata_are_made_anew(knowledge: Indexing, metadata: str) -> None:
+    source_id = knowledge.insert(content=long_text(10))
+    knowledge.run()
+    before = [(row["content"], row["metadata"]) for row in knowledge.chunks(source_id)]
+    knowledge.conn.execute("UPDATE public.knowledge_chunks SET metadata = %s", [metadata])
+
+    knowledge.conn.execute("UPDATE public.knowledge_sources SET status = 'pending'")
+    knowledge.run()
+
+    after = [(row["content"], row["metadata"]) for row in knowledge.chunks(source_id)]
+    assert after == before
+
+
 def test_an_embedding_is_logged_with_its_cost(knowledge: Indexing, openai: FakeOpenAI) -> None:
     knowledge.insert(content=long_text(60))
 

@@ -145,6 +145,8 @@ def test_the_score_of_words_is_bm25(shelf: Shelf) -> None:
         ("politica de devolucion", "La política de devoluciones es clara y no se cambia para el"),
         ("devolución", "La devolucion es por cuenta de la tienda y no se paga con el"),
         ("ÜBERWEISUNG", "per überweisung"),
+        ("GRÖSSE", "Größe"),
+        ("Straße", "Hauptstrasse, strasse"),
         ("退货", "我们的退货政策是三十天内全额退款。"),
         ("猫", "黒猫が好きです"),
         ("返品", "ご購入から三十日以内であれば返品できます。"),
@@ -164,9 +166,11 @@ def test_a_word_is_found_in_its_other_forms(shelf: Shelf, question: str, content
     assert shelf.words(question) == [content]
 
 
-@pytest.mark.parametrize("question", ["", "  ", "the of and", "?!", "zebra", "the" * 20_000])
+@pytest.mark.parametrize(
+    "question", ["", "  ", "the of and", "?!", "zebra", "the" * 20_000, "👨‍🍳"]
+)
 def test_a_question_without_a_known_word_finds_nothing(shelf: Shelf, question: str) -> None:
-    shelf.put("The price of a wing and its weight")
+    shelf.put("The price of a wing and its weight 👩‍👧")
 
     assert shelf.words(question) == []
 

@@ -28,6 +28,7 @@ from workers.answering import (
     answer,
     as_result,
     as_results,
+    heading_path,
 )
 from workers.cli import console
 from workers.cli.excerpt import excerpt
@@ -99,7 +100,7 @@ def read_filter(given: str | None) -> dict[str, Any] | None:
         value = None
     if not isinstance(value, dict):
         console.fail(
-            f'--filter must be a JSON object, for example {{"lang": "en"}}: {given}', code=2
+            f'--filter must be a JSON object, for example {{"kinds": ["table"]}}: {given}', code=2
         )
     return value
 
@@ -137,7 +138,7 @@ def borrower(conn: Connection) -> Borrow:
 def print_passage(
     rank: int, passage: Passage, neighbours: Sequence[Neighbour], asked: Question
 ) -> None:
-    path = " > ".join(passage.metadata.get("heading_path", []))
+    path = " > ".join(heading_path(passage.metadata))
     console.out.print(
         f"[bold]{rank}. {passage.score:.4g}[/]  [cyan]{escape(passage.source_name)}[/]  "
         f"[dim]{escape(path)}[/]",
