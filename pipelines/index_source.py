@@ -7,6 +7,7 @@ next request is made, so a run that was killed never pays twice.
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from db.pool import Connection
 from db.sources import Source, State
 from pipelines import readers
 from pipelines.embedding import embed
-from pipelines.errors import Permanent, Snooze
+from pipelines.errors import Permanent, Snooze, Transient
 from pipelines.gateways.embedder import Embedder
 from pipelines.knowledge.edition import Cut, Edition, draw_up, key_of
 from pipelines.knowledge.report import Report
@@ -38,6 +39,8 @@ from pipelines.vectors.shelf import FileShelf
 CHUNKS_MAX = 50_000
 CHARS_MAX = 100_000_000
 SKIPPED_MAX = 20
+# A host that asks for a longer break is told of at once; so long the others' requests wait, too.
+READ_AGAIN_S_MAX = 600.0
 # When another run stored the source meanwhile.
 AGAIN_S = 1.0
 
@@ -60,8 +63,21 @@ def run(desk: Desk, *, source_id: UUID) -> Report:
     source = begin(desk.db, source_id)
     report = start_report(desk, source)
     with report.stage("reading"):
-        reading = readers.read(source, watched(desk.reading, report), {})
+        reading = read_soon(source, watched(desk.reading, report))
     return index(desk, source, reading, report)
+
+
+def read_soon(source: Source, tools: ReadingTools) -> Reading:
+    """Read everything. Raises Permanent where the server asks for more patience than its owner
+    has, who would see "processing" until then.
+    """
+    try:
+        return readers.read(source, tools, {})
+    except Transient as error:
+        if (error.retry_after_s or 0.0) <= READ_AGAIN_S_MAX:
+            raise
+        minutes = math.ceil((error.retry_after_s or 0.0) / 60)
+        raise Permanent(f"{error}; it asks to be tried again in {minutes:,} minutes") from error
 
 
 def begin(db: Fence, source_id: UUID) -> Source:

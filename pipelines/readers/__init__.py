@@ -24,4 +24,6 @@ def read(source: Source, tools: ReadingTools, seen: Seen) -> Reading:
     if reader is None:
         known = ", ".join(READERS)
         raise Permanent(f"sources of type {source.type!r} cannot be read; known types: {known}")
+    if not isinstance(source.settings, dict):
+        raise Permanent('`settings` must be an object such as {"chunking": {"tokens_max": 512}}')
     return reader(source, tools, seen)

@@ -240,6 +240,29 @@ def test_what_cannot_be_read_fails_with_a_reason(
     assert says in row["error_message"]
 
 
+@pytest.mark.parametrize("settings", ["[]", '"fast"', "7", "true", "null"])
+def test_settings_that_are_no_object_are_told_of(knowledge: Indexing, settings: str) -> None:
+    source_id = knowledge.insert(content="Some words.")
+    knowledge.conn.execute("UPDATE public.knowledge_sources SET settings = %s", [settings])
+
+    with pytest.raises(Permanent):
+        knowledge.run()
+
+    assert "`settings` must be an object" in knowledge.source(source_id)["error_message"]
+
+
+def test_nobody_watches_a_page_being_read_for_a_day(knowledge: Indexing, web: Site) -> None:
+    page = web.page("/", "busy", status=429, headers={"Retry-After": "86400"})
+    source_id = knowledge.insert("url", url=page)
+
+    with pytest.raises(Permanent):
+        knowledge.run()
+
+    row = knowledge.source(source_id)
+    assert row["status"] == "failed"
+    assert "tried again in 1,440 minutes" in row["error_message"]
+
+
 def test_a_source_deleted_while_it_is_read_leaves_nothing(knowledge: Indexing) -> None:
     source_id = knowledge.insert(content="Some words.")
 
