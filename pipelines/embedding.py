@@ -1,10 +1,13 @@
 """Vectors for the chunks of a source: recalled where they were paid for, else bought, once."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 
 from db.fence import Fence
 from db.sources import Source
+from pipelines.errors import Transient
 from pipelines.gateways.embedder import Embedder
 from pipelines.knowledge.edition import Draft
 from pipelines.knowledge.report import Report
@@ -15,6 +18,7 @@ from pipelines.vectors.lots import Text
 from pipelines.vectors.shelf import Shelf
 
 QUOTE_CHARS_MAX = 80
+TOLD_WAIT_S = 60.0
 
 
 def embed(
@@ -45,7 +49,8 @@ def embed(
         step=step,
         waits=lambda wait_s: report.tell({"stage": "embedding", "note": waiting(wait_s)}),
     )
-    bill = vectors_for(db, embedder, order, shelf)
+    with telling(report):
+        bill = vectors_for(db, embedder, order, shelf)
     report.recalled += bill.recalled
     report.tokens_embedded += bill.tokens
     report.cost_usd += bill.cost_usd or Decimal(0)
@@ -53,6 +58,19 @@ def embed(
         f"passage {quoted(wanted[refusal.text_hash])} has no vector: {refusal.why}"
         for refusal in bill.refused
     ]
+
+
+@contextmanager
+def telling(report: Report) -> Iterator[None]:
+    """Tell the owner why the source looks stuck, where the provider puts it off for long."""
+    try:
+        yield
+    except Transient as error:
+        wait_s = error.retry_after_s or 0.0
+        if wait_s > TOLD_WAIT_S:
+            note = f"{error}; it is tried again in {math.ceil(wait_s / 60):,} minutes"
+            report.tell({"stage": "embedding", "note": note})
+        raise
 
 
 def vectors_for(db: Fence, embedder: Embedder, order: Order, shelf: Shelf) -> Bill:

@@ -162,7 +162,10 @@ class OpenAIEmbedder:
         status, provider = error.status_code, "the embedding provider"
         match status:
             case 401:
-                return Permanent(f"{provider} does not accept the API key (HTTP 401)")
+                return Permanent(
+                    f"{provider} does not accept the API key (HTTP 401); the operator of this"
+                    " installation has to check OPENAI_API_KEY"
+                )
             case 404:
                 return Permanent(f"{provider} does not offer the model {self.model} (HTTP 404)")
             case 429 if "insufficient_quota" in (error.code, error.type):

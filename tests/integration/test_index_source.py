@@ -141,6 +141,19 @@ def test_an_embedding_is_logged_with_its_cost(knowledge: Indexing, openai: FakeO
     assert row["total_cost"] == Decimal("0.0000001") * openai.tokens_billed
 
 
+def test_a_long_wait_for_the_provider_is_told(knowledge: Indexing, openai: FakeOpenAI) -> None:
+    source_id = knowledge.insert(content=long_text(10))
+    openai.inject("quota")
+
+    with pytest.raises(Transient):
+        knowledge.run()
+
+    row = knowledge.source(source_id)
+    assert row["status"] == "processing"
+    assert "quota is used up" in row["progress"]["note"]
+    assert "tried again in 60 minutes" in row["progress"]["note"]
+
+
 def test_an_unchanged_text_costs_no_embedding(knowledge: Indexing, openai: FakeOpenAI) -> None:
     knowledge.insert(content=long_text(60))
     knowledge.run()
