@@ -21,6 +21,8 @@ from pipelines.vault import keep_secret
 
 KEY_CHARS_MAX = 200
 TITLE_CHARS_MAX = 500
+# What one path of `content` may find in an item.
+CONTENTS_MAX = 10_000
 
 
 def read(source: Source, tools: ReadingTools, seen: Seen) -> Reading:
@@ -87,6 +89,8 @@ class Collection:
             key = self._key(value, written)
             if key not in self._marks:
                 yield Item(key, value, mark)
+            elif self._marks[key] != mark:
+                self._skipped.append(f"item {key}: another one before it has the same `id`")
 
     def _key(self, value: Any, written: bytes) -> str:
         if self._settings.items is None:
@@ -147,13 +151,22 @@ class Collection:
         return document
 
     def _content(self, value: Any) -> tuple[bytes, str]:
-        found = (path.first(value) for path in self._settings.content)
+        found = (
+            each
+            for path in self._settings.content
+            for each in path.find(value, found_max=CONTENTS_MAX)
+        )
         texts = [_write(each) for each in found if each not in (None, "", [], {})]
         kind = self._settings.content_type or guess_type(texts)
         between = "\n" if kind == "text/html" else "\n\n"
         return between.join(texts).encode(), f"{kind}; charset=utf-8"
 
     def finish(self) -> Reading:
+        if self._refused and len(self._refused) == len(self._marks):
+            raise Permanent(
+                f"none of the {len(self._marks):,} items of this API can be read: check `content` "
+                f"in the settings of this source; {self._skipped[0]}"
+            )
         order = digest("\n".join(self._marks).encode())
         now: dict[str, Any] = {
             "items": self._marks,

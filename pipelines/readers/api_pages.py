@@ -12,6 +12,7 @@ from pipelines.credentials import Credentials
 from pipelines.errors import Permanent
 from pipelines.gateways.api import Ask, etag_of, fetch, same_origin
 from pipelines.gateways.http import Response
+from pipelines.gateways.http_failures import HttpPermanent
 from pipelines.gateways.json_values import clean
 from pipelines.gateways.patience import Patience
 from pipelines.knowledge.charset import decode_text
@@ -49,7 +50,12 @@ def read_pages(
     patience, ask, items = Patience(tools.db.check), _first(settings), 0
     seen: set[str] = set()
     for number in range(1, PAGES_MAX + 1):
-        response = fetch(tools.client, ask, patience, etag=etag if number == 1 else None)
+        try:
+            response = fetch(tools.client, ask, patience, etag=etag if number == 1 else None)
+        except HttpPermanent as error:
+            if _is_past_the_end(settings, number, error):
+                return
+            raise
         page = _read(settings, response, credentials, number)
         items += len(page.items)
         if items > ITEMS_MAX:
@@ -66,6 +72,11 @@ def read_pages(
             return
         ask = following
     raise Permanent(f"this API has more than {PAGES_MAX:,} pages, the limit")
+
+
+def _is_past_the_end(settings: ApiSettings, number: int, error: HttpPermanent) -> bool:
+    """Where pages are counted, many servers say 404 for the one behind a full last one."""
+    return error.status == 404 and number > 1 and settings.paging.way in ("page", "offset")
 
 
 def _circle(number: int) -> str:

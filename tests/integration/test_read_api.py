@@ -119,6 +119,16 @@ def test_several_contents_and_no_content_path_are_readable(
     assert "green" in second
 
 
+def test_all_that_a_content_path_finds_is_read(knowledge: Indexing, server: FakeApi) -> None:
+    value = {"data": [{"id": 1, "faq": [{"a": "Red."}, {"a": "Green."}]}]}
+    server.pages["/faq"] = as_json(value)
+    source_id = insert(knowledge, server, "/faq", items="$.data[*]", content="$.faq[*].a")
+
+    knowledge.run()
+
+    assert contents(knowledge, source_id) == ["Red.\n\nGreen."]
+
+
 def test_a_text_endpoint_is_one_document(knowledge: Indexing, server: FakeApi) -> None:
     page = Answer(200, "Öffnungszeiten: 9 bis 17 Uhr".encode(), {"Content-Type": "text/plain"})
     server.pages["/hours"] = page

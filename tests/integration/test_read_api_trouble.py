@@ -193,6 +193,40 @@ def test_an_item_without_content_is_told_and_the_others_serve(
     assert list(report.skipped) == ["item 2: the document is empty"]
 
 
+def test_a_content_path_that_finds_nothing_anywhere_is_told(
+    knowledge: Indexing, server: FakeApi
+) -> None:
+    server.add(3)
+    insert(knowledge, server, **{**ITEMS, "content": "$.boddy"})
+
+    with pytest.raises(Permanent, match="none of the 3 items .* check `content`"):
+        knowledge.run()
+
+
+def test_items_that_share_an_id_are_told(knowledge: Indexing, server: FakeApi) -> None:
+    server.add(3)
+    server.articles[2]["id"] = 1
+    source_id = insert(knowledge, server, **ITEMS)
+
+    report = knowledge.run()
+
+    assert contents(knowledge, source_id) == [told(1), told(2)]
+    assert list(report.skipped) == ["item 1: another one before it has the same `id`"]
+
+
+@pytest.mark.parametrize("way", ["page", "offset"])
+def test_not_found_behind_a_full_last_page_is_the_end(
+    knowledge: Indexing, server: FakeApi, way: str
+) -> None:
+    server.add(20)
+    server.mishaps[3] = lambda call: as_json({"detail": "Invalid page."}, status=404)
+    source_id = insert(knowledge, server, **ITEMS, paging={way: {"size": 10}})
+
+    knowledge.run()
+
+    assert len(contents(knowledge, source_id)) == 20
+
+
 @pytest.mark.parametrize(
     "paging", [{"next": "$.next"}, {"cursor": {"path": "$.cursor", "param": "c"}}]
 )
