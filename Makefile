@@ -17,7 +17,7 @@ up: $(STAMP)          ## everything at once; Ctrl-C stops all
 	@$(RUN) -m workers up $(ARGS)
 
 test: $(DEV)          ## unit, integration and end-to-end tests
-	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-outside: $(DEV)  ## also against supabase-js, PostgREST, the Supabase CLI and Postgres 15
 	@bash .ci/install-tools

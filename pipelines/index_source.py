@@ -171,6 +171,7 @@ class Superseded(Exception):
 
 def check_chars(reading: Reading) -> None:
     chars = sum(len(part.document.text) for part in reading.parts if part.document)
+    log.info("read %s characters in %d documents", f"{chars:,}", len(reading.parts))
     if chars > CHARS_MAX:
         raise Permanent(
             f"this source holds {chars:,} characters of text, the limit is {CHARS_MAX:,}"
