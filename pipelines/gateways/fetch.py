@@ -16,6 +16,7 @@ PAGE_BYTES_MAX = 25_000_000
 FILE_BYTES_MAX = 50_000_000
 REDIRECTS_MAX = 10
 VALIDATOR_CHARS_MAX = 1_000
+CONDITIONS = ("If-None-Match", "If-Modified-Since")
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def fetch_hop(
     """As fetch_page, but a redirect is the answer: who crawls decides where it may lead."""
     headers = {"Accept": PAGE_ACCEPT, **_conditions(etag, last_modified)}
     request = replace(_request(url, headers, bytes_max=PAGE_BYTES_MAX), redirects_max=0)
-    response = client.request(request)
+    response = _ask(client, request)
     location = response.headers.get("Location")
     if response.status in REDIRECTS and location:
         return Moved(_join(url, location))
@@ -87,7 +88,18 @@ def _request(url: str, headers: Mapping[str, str], *, bytes_max: int) -> Request
 
 
 def _fetch(client: Requester, request: Request) -> Page:
-    return _page(request, client.request(request))
+    return _page(request, _ask(client, request))
+
+
+def _ask(client: Requester, request: Request) -> Response:
+    try:
+        return client.request(request)
+    except HttpPermanent as error:
+        headers = {k: v for k, v in request.headers.items() if k not in CONDITIONS}
+        if error.failure_class != "protocol" or len(headers) == len(request.headers):
+            raise
+    # Some servers put a body behind their 304, where no answer has one: ask for the page itself.
+    return client.request(replace(request, headers=headers))
 
 
 def _join(url: str, location: str) -> str:
@@ -122,8 +134,8 @@ def _page(request: Request, response: Response) -> Page:
 
 
 def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
-    conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-    return {name: value for name, value in conditions.items() if value}
+    conditions = zip(CONDITIONS, (etag, last_modified), strict=True)
+    return {name: value for name, value in conditions if value}
 
 
 def _validator(response: Response, name: str) -> str | None:

@@ -15,6 +15,8 @@ else:
 
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 CODINGS_MAX = 2
+# What servers write that mean a charset, or nothing; browsers overlook it, too.
+UNCODED = frozenset({"identity", "none", "utf-8", "utf8", "binary", "8bit", "7bit"})
 # RFC 9659: what a web client must be ready to keep in memory for one answer.
 ZSTD_WINDOW_LOG_MAX = 23
 
@@ -37,7 +39,7 @@ def decode(body: bytes, codings: str, *, bytes_max: int, subject: str) -> bytes:
 
 
 def _decode_one(body: bytes, name: str, *, bytes_max: int, subject: str) -> bytes:
-    if name == "identity" or not body:
+    if name in UNCODED or not body:
         return body
     if (inflate := _DECODERS.get(name)) is None:
         raise _broken(f"{subject} is compressed in a way that is not supported: {name[:40]}")

@@ -10,7 +10,7 @@ from pipelines.gateways.addresses import Egress
 from pipelines.gateways.fetch import fetch_file, fetch_page
 from pipelines.gateways.http import Client
 from pipelines.gateways.http_failures import HttpPermanent, HttpTransient
-from tests.fakes_site import Site, site
+from tests.fakes_site import Hit, Site, Wire, site
 
 
 @pytest.fixture
@@ -67,6 +67,19 @@ def test_an_unchanged_page_keeps_validators_that_are_not_repeated(
 
     assert page.unchanged
     assert (page.etag, page.last_modified) == ('"v1"', "Sat, 01 Feb 2025 12:00:00 GMT")
+
+
+def test_a_body_behind_not_modified_is_answered_by_asking_for_the_page(
+    client: Client, server: Site
+) -> None:
+    def answer(wire: Wire, hit: Hit) -> None:
+        is_asked_if = "if-none-match" in hit.headers
+        head = "304 Not Modified" if is_asked_if else "200 OK"
+        wire.send(f"HTTP/1.1 {head}\r\nContent-Length: 3\r\n\r\nnew")
+
+    page = fetch_page(client, server.raw("/a", answer), etag='"v1"')
+
+    assert (page.unchanged, page.body, len(server.hits)) == (False, b"new", 2)
 
 
 def test_a_page_that_did_change_is_sent_in_full(client: Client, server: Site) -> None:

@@ -151,6 +151,13 @@ def test_gzip_members_that_follow_each_other_are_one_body() -> None:
     assert decode(packed, "gzip", bytes_max=100, subject="page") == b"one two"
 
 
+@pytest.mark.parametrize("codings", ["identity", "none", "UTF-8", "binary, gzip"])
+def test_a_coding_that_codes_nothing_is_overlooked(codings: str) -> None:
+    body = gzip.compress(b"hello") if "gzip" in codings else b"hello"
+
+    assert decode(body, codings, bytes_max=100, subject="page") == b"hello"
+
+
 @pytest.mark.parametrize("codings", ["compress", "gzip, gzip, gzip", "exi, gzip", "br;q=1"])
 def test_a_coding_that_is_not_supported_is_named(codings: str) -> None:
     with pytest.raises(HttpPermanent, match="compressed"):
