@@ -39,12 +39,13 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class FailedJob:
-    """A job that was waited for and did not complete."""
+    """A job that was waited for and did not complete; `error` is of its last attempt, if any."""
 
     id: int
     kind: str
     args: dict[str, Any]
     ended_as: str
+    error: str | None
 
 
 def enqueue_after(

@@ -22,7 +22,7 @@ FROM worker.waits AS w WHERE job_id = %(job_id)s
 
 -- name: list_failed
 -- The first by id of those that did not complete, with their arguments.
-SELECT w.waits_for, j.kind, j.args, w.ended_as
+SELECT w.waits_for, j.kind, j.args, w.ended_as, j.errors -> -1 ->> 'error'
 FROM worker.waits AS w JOIN worker.jobs AS j ON j.id = w.waits_for
 WHERE w.job_id = %(job_id)s AND w.ended_as IN ('discarded', 'cancelled')
   AND (%(kind)s::text IS NULL OR j.kind = %(kind)s)

@@ -35,7 +35,8 @@ def embed(
     by its words alone.
     """
     encoding = encoding_for(embedder.model)
-    wanted = {draft.text_hash: draft.embedded for draft in drafts}
+    # One text without a word would have its whole request refused.
+    wanted = {draft.text_hash: draft.embedded for draft in drafts if draft.embedded.strip()}
     budget = Budget(db, source)
 
     def step(done: int, total: int) -> None:

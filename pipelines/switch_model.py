@@ -16,6 +16,7 @@ from pipelines.change_model import SOURCES_MAX, tell
 from pipelines.report_reindex import NAMES_MAX, list_names
 
 RETIRED_ROWS = 1000
+WHY_CHARS_MAX = 300
 
 # Enqueues another round: these sources, and a switch that waits for them.
 Again = Callable[[Connection, Sequence[UUID]], object]
@@ -26,17 +27,16 @@ def run(db: Fence, again: Again, *, agent_id: UUID, model: str, failed: int) -> 
     with db.read() as conn:
         agent = sources.find_agent(conn, agent_id)
         change = models.find_change(conn, agent_id)
-        failed_ids = [
-            UUID(job.args["source_id"])
-            for job in waits.list_failed(conn, db.job_id, kind="embed_again", rows_max=NAMES_MAX)
-        ]
+        jobs = waits.list_failed(conn, db.job_id, kind="embed_again", rows_max=NAMES_MAX)
+        failed_ids = [UUID(job.args["source_id"]) for job in jobs]
         names = [source.name for source in sources.list_progress(conn, failed_ids)]
     if agent is None:
         return {"switched": False}
     if change is None or change.model != model:
         return {"switched": False, "deleted": retire(db, agent_id)}
     if failed:
-        return give_up(db, agent, failed, names)
+        why = next((job.error for job in jobs if job.error), "")
+        return give_up(db, agent, describe_failure(agent, failed, names, why))
     if not switch(db, again, agent_id, model):
         return {"switched": False, "again": True}
     return {"switched": True, "deleted": retire(db, agent_id)}
@@ -68,20 +68,21 @@ def hide_unnamed(conn: Connection, agent: Agent) -> None:
         pass
 
 
-def give_up(db: Fence, agent: Agent, failed: int, names: Sequence[str]) -> dict[str, Any]:
+def give_up(db: Fence, agent: Agent, message: str) -> dict[str, Any]:
     with db.write() as conn:
         models.end_change(conn, agent.id)
-        tell(conn, db.job_id, agent, describe_failure(agent, failed, names), is_changed=False)
+        tell(conn, db.job_id, agent, message, is_changed=False)
     return {"switched": False, "deleted": retire(db, agent.id)}
 
 
-def describe_failure(agent: Agent, failed: int, names: Sequence[str]) -> str:
+def describe_failure(agent: Agent, failed: int, names: Sequence[str], why: str) -> str:
     which = f": {list_names(names, failed)}" if names else ""
+    reason = f" ({why[:WHY_CHARS_MAX]})" if why else ""
     what = "source" if failed == 1 else "sources"
     return (
         f"{agent.name} keeps its embedding model, because {failed} {what} could not be embedded "
-        f"with the new one{which}. Everything stays searchable as it was; what was paid for is "
-        "remembered, so another try costs only what is missing."
+        f"with the new one{which}{reason}. Everything stays searchable as it was; what was paid "
+        "for is remembered, so another try costs only what is missing."
     )
 
 

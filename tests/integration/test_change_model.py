@@ -202,6 +202,7 @@ def test_a_source_that_cannot_be_embedded_keeps_the_agent_at_its_model(agent: Ag
     assert models.find_change(agent.knowledge.conn, agent.knowledge.agent_id) is None
     (notice,) = agent.notices()
     assert "keeps its embedding model, because 2 sources could not be embedded" in notice
+    assert f"there is no model {ADA}" in notice
 
 
 def test_a_model_that_cannot_be_reached_is_told_at_once(agent: Agent) -> None:
@@ -258,6 +259,20 @@ def test_chunks_without_a_model_get_twins_and_never_serve_with_the_new_one(agent
         "UPDATE public.knowledge_chunks SET embedding_model = NULL, content_hash = NULL"
         " WHERE source_id = %s",
         (agent.sources[0],),
+    )
+    count = len(agent.contents())
+    agent.ask()
+
+    agent.run()
+
+    assert agent.models() == {ADA: count}
+
+
+def test_chunks_without_a_word_get_twins_without_a_vector(agent: Agent) -> None:
+    """As the web tier may have stored them; a provider would refuse the whole request."""
+    agent.knowledge.conn.execute(
+        "INSERT INTO public.knowledge_chunks (source_id, agent_id, content, chunk_index, metadata)"
+        " SELECT id, agent_id, ' ', 900, '[]' FROM public.knowledge_sources"
     )
     count = len(agent.contents())
     agent.ask()
