@@ -112,4 +112,8 @@ if os.environ.get("CRASH_EMBEDDING"):
     wrap("db.chunks:copy_chunks", before="copy due", after="chunks copied")
     wrap("db.sources:complete_indexing", after="source completed")
     wrap("pipelines.index_source:store", after="source stored")
+    wrap("pipelines.change_model:begin", after="change begun")
+    wrap("pipelines.embed_again:add", before="twins due", after="twins stored")
+    wrap("pipelines.switch_model:switch", before="switch due", after="switched")
+    wrap("pipelines.switch_model:retire", before="retire due")
     # fmt: on
