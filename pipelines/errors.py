@@ -9,6 +9,10 @@ class Permanent(JobError):
     """Retrying cannot help: gone, forbidden, malformed, too large."""
 
 
+class Misconfigured(Permanent):
+    """Nothing that this job or its customer can mend: the operator of the installation has to."""
+
+
 class Transient(JobError):
     """Retrying may help: busy, timed out, rate limited."""
 

@@ -12,6 +12,7 @@ from db import resyncs, sources
 from db.pool import Connection
 from db.sources import Source, State
 from pipelines import readers
+from pipelines.errors import Misconfigured, Transient
 from pipelines.index_source import (
     Comparison,
     Desk,
@@ -27,6 +28,7 @@ from pipelines.index_source import (
 from pipelines.knowledge.report import Report
 from pipelines.readers.reading import Seen
 
+OPERATOR_WAIT_S = 3_600.0
 LEFT = {"left_to": "index_source"}
 
 # Enqueues the crawl of a source that is a whole site.
@@ -52,7 +54,11 @@ def run(desk: Desk, *, source_id: UUID, crawl: Crawl) -> dict[str, Any]:
             crawl(conn, source_id)
         return {"left_to": "crawl_site"}
     report = Report(desk.embedder_for(source.embedding_model).model, desk.db.report)
-    return refresh(desk, source, past, report)
+    try:
+        return refresh(desk, source, past, report)
+    except Misconfigured as error:
+        # No fault of the source's: it is not to be paused as if its page were gone.
+        raise Transient(str(error), retry_after_s=OPERATOR_WAIT_S) from error
 
 
 def refresh(desk: Desk, source: Source, past: State | None, report: Report) -> dict[str, Any]:

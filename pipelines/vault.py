@@ -11,7 +11,7 @@ from db.credentials import Stored, StoredFor
 from db.fence import Fence
 from db.pool import Connection
 from pipelines.credentials import Credentials
-from pipelines.errors import Permanent
+from pipelines.errors import Misconfigured
 from pipelines.sealing import Keyring, SealError, UnknownSealError
 
 ROWS_AT_ONCE = 100
@@ -61,9 +61,9 @@ class Vault:
             raise _refusal(source_id, error) from error
 
 
-def _refusal(source_id: UUID, error: SealError) -> Permanent:
+def _refusal(source_id: UUID, error: SealError) -> Misconfigured:
     log.error("the credentials of source %s cannot be used: %s", source_id, error)
-    return Permanent(
+    return Misconfigured(
         "the credentials of this source cannot be used just now, because of how this installation "
         "is set up: its operator has to check CREDENTIALS_KEY. Your content stays searchable."
     )

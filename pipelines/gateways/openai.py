@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import openai
 
-from pipelines.errors import JobError, Permanent, Transient
+from pipelines.errors import JobError, Misconfigured, Permanent, Transient
 from pipelines.gateways.embedder import (
     EMBEDDING_DIMENSIONS,
     NOTHING,
@@ -162,7 +162,7 @@ class OpenAIEmbedder:
         status, provider = error.status_code, "the embedding provider"
         match status:
             case 401:
-                return Permanent(
+                return Misconfigured(
                     f"{provider} does not accept the API key (HTTP 401); the operator of this"
                     " installation has to check OPENAI_API_KEY"
                 )

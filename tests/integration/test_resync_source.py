@@ -12,7 +12,8 @@ import pytest
 from db import jobs
 from db.fence import LeaseLost
 from pipelines import embedding, index_source
-from pipelines.errors import Permanent, Snooze
+from pipelines.errors import Misconfigured, Permanent, Snooze, Transient
+from pipelines.resync_source import OPERATOR_WAIT_S
 from tests.fakes import Site, site
 from tests.knowledge import Indexing
 from tests.refreshing import age, crawls, events, fail, listen, resync, sync, watch_writes, work
@@ -57,6 +58,21 @@ def test_an_unchanged_page_costs_one_conditional_request_and_writes_only_its_tim
     assert after["last_synced_at"] > before["last_synced_at"]
     assert after["updated_at"] == before["updated_at"]
     assert knowledge.chunks(page) == chunks
+
+
+def test_what_the_operator_has_to_mend_is_tried_again_and_no_refusal_of_the_page(
+    knowledge: Indexing, web: Site, page: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise Misconfigured("the embedding provider does not accept the API key")
+
+    web.page("/", SECOND, headers={"ETag": '"2"'})
+    monkeypatch.setattr(index_source, "embed", refuse)
+
+    with pytest.raises(Transient, match="API key") as caught:
+        resync(knowledge, page)
+
+    assert caught.value.retry_after_s == OPERATOR_WAIT_S
 
 
 def test_a_page_whose_text_is_the_same_writes_only_its_time(
