@@ -64,6 +64,8 @@ _HTML_TAG = re.compile(
     rb"<(?:!doctype|html|head|body|title|meta|script|div|p|table|h[1-6]|ul|ol|span|a|br)\b[^<]*>",
     re.IGNORECASE,
 )
+# Of whatever element, in what calls itself HTML: it begins with a tag, or ends an element.
+_MARKUP = re.compile(rb"\A\s*<[a-z]|</[a-z][a-z0-9-]{0,40}\s*>", re.IGNORECASE)
 _MARKDOWN_SIGNS = (
     re.compile(rb"^#{1,6} \S", re.MULTILINE),
     re.compile(rb"^(?:```|~~~)", re.MULTILINE),
@@ -125,7 +127,7 @@ def _tell_text_apart(body: bytes, declared: str, suffix: str) -> str:
     if suffix in _MARKDOWN_SUFFIXES or declared in _MARKDOWN_TYPES:
         return MARKDOWN
     if declared in _HTML_TYPES or suffix in _HTML_SUFFIXES:
-        return HTML if _HTML_TAG.search(head) else PLAIN
+        return HTML if _HTML_TAG.search(head) or _MARKUP.search(head) else PLAIN
     is_called_table = declared in _TABLE_TYPES or suffix in _TABLE_SUFFIXES
     if _holds_table(head, is_whole=len(body) <= HEAD_BYTES, is_labelled=is_called_table):
         return CSV
