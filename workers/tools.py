@@ -121,7 +121,9 @@ class Tools:
         return embedder_for(self.box.config, model)
 
 
-def embedder_for(config: Config, model: str | None) -> "Embedder":
+def embedder_for(
+    config: Config, model: str | None, *, timeout_s: float | None = None
+) -> "Embedder":
     """The embedder of the model that an agent uses already; of the configured one if None.
 
     Raises Permanent when that model cannot be reached from here.
@@ -134,7 +136,7 @@ def embedder_for(config: Config, model: str | None) -> "Embedder":
         raise Permanent(
             f"this agent's knowledge is embedded with {model}, which needs OPENAI_API_KEY"
         )
-    return openai_embedder(config, model or config.embedding_model)
+    return openai_embedder(config, model or config.embedding_model, timeout_s)
 
 
 @cache
@@ -146,12 +148,13 @@ def local_embedder() -> "Embedder":
 
 
 @cache
-def openai_embedder(config: Config, model: str) -> "Embedder":
-    from pipelines.gateways.openai import NATIVE_DIMENSIONS, OpenAIEmbedder
+def openai_embedder(config: Config, model: str, timeout_s: float | None = None) -> "Embedder":
+    from pipelines.gateways.openai import NATIVE_DIMENSIONS, REQUEST_TIMEOUT_S, OpenAIEmbedder
 
     assert config.openai_api_key is not None
     gate, claims = shared_rate(config, model)
     embedder = OpenAIEmbedder(
+        timeout_s=timeout_s or REQUEST_TIMEOUT_S,
         model=model,
         api_key=config.openai_api_key,
         base_url=config.openai_base_url,

@@ -397,6 +397,18 @@ def test_words_answer_alone_while_the_provider_is_in_trouble(
     assert (refused[0], refused[1]["code"]) == (503, "provider_busy")
 
 
+def test_a_silent_provider_does_not_hold_a_question_up(
+    paid: Client, provider: FakeOpenAI, conn: Connection
+) -> None:
+    """The client would give up long before the workers' own patience ends."""
+    agent = make_agent(conn, "text-embedding-ada-002")
+    provider.inject("silent")
+
+    status, _, headers = paid.post("/v1/search", {"agent_id": str(agent), "query": QUESTION})
+
+    assert (status, headers["X-Search-Mode"]) == (200, "text")
+
+
 def test_a_model_of_an_agent_may_be_asked_for(
     paid: Client, provider: FakeOpenAI, conn: Connection
 ) -> None:

@@ -20,6 +20,8 @@ from workers.lease import Lease
 from workers.metrics import Flusher
 from workers.tools import embedder_for
 
+# A visitor waits: then words alone answer.
+QUESTION_TIMEOUT_S = 5.0
 CONNECTIONS_MAX = 2
 BACKLOG = 128
 # What is being answered at SIGTERM may take this long.
@@ -57,7 +59,7 @@ def open_api(config: Config, borrow: Borrow) -> list[Route]:
     return api.routes(
         {
             "/v1/embeddings": embeddings.handler(config, borrow, find),
-            "/v1/search": search.handler(borrow, find),
+            "/v1/search": search.handler(borrow, partial(find, timeout_s=QUESTION_TIMEOUT_S)),
         },
         key=config.service_api_key,
     )
