@@ -12,7 +12,7 @@ NAMES = ("tokens_max", "tokens_target", "tokens_overlap")
 
 
 def sizes_of(settings: dict[str, Any]) -> Sizes:
-    """Read {"chunking": {"tokens_max", "tokens_target", "tokens_overlap"}}, each optional.
+    """Read {"chunking": {"tokens_max", "tokens_target", "tokens_overlap"}}, each optional or null.
 
     Raises Permanent for anything else in it.
     """
@@ -26,6 +26,7 @@ def sizes_of(settings: dict[str, Any]) -> Sizes:
         raise Permanent(
             f"`settings.chunking` knows no {unknown[0]!r}; it may hold {', '.join(NAMES)}"
         )
+    asked = {name: value for name, value in asked.items() if value is not None}
     for name, value in asked.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise Permanent(f"`settings.chunking.{name}` must be a whole number, not {value!r}")

@@ -136,6 +136,7 @@ def test_a_document_that_is_gone_keeps_nothing() -> None:
     [
         ({}, (256, 256, 0)),
         ({"chunking": {"tokens_max": 100}}, (100, 100, 0)),
+        ({"chunking": {"tokens_max": None, "tokens_target": None}}, (256, 256, 0)),
         (
             {"chunking": {"tokens_max": 300, "tokens_target": 200, "tokens_overlap": 20}},
             (300, 200, 20),
