@@ -26,8 +26,8 @@ ASK = (
     "SELECT count(*), count(DISTINCT c.embedding_model) FROM public.search_knowledge(%s, %s) AS f"
     " JOIN public.knowledge_chunks AS c ON c.id = f.id"
 )
-QUIET = ("change begun", "twins due", "twins stored", "switch due", "switched", "retire due")
-SENDING = ("request due", "answered", "vectors written", "request paid", "chunks copied")
+QUIET = ("change begun", "twins stored", "switch due", "switched")
+SENDING = ("answered", "chunks copied")
 
 
 @dataclass

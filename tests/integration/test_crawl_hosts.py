@@ -14,7 +14,7 @@ from tests.fakes import Hit, Site, Wire, site
 from tests.knowledge import Indexing
 
 DELAY_S = 0.8
-JITTER_S = 0.2
+JITTER_S = 0.5
 
 
 @dataclass
