@@ -13,7 +13,7 @@ from tests.crawling import Crawling, crawling, page
 from tests.fakes import Hit, Site, Wire, site
 from tests.knowledge import Indexing
 
-DELAY_S = 0.8
+DELAY_S = 1.5
 JITTER_S = 0.5
 
 
