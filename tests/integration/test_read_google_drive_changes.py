@@ -237,7 +237,7 @@ def test_refused_credentials_tell_what_to_do(
     [
         (failed(403, "userRateLimitExceeded", "slow down"), Transient, "busy"),
         (failed(403, "rateLimitExceeded", "slow down"), Transient, "busy"),
-        (failed(429, "rateLimitExceeded", "x", {"Retry-After": "900"}), Transient, "busy"),
+        (failed(429, "rateLimitExceeded", "x", {"Retry-After": "300"}), Transient, "busy"),
         (failed(500, "backendError", "x"), Transient, "busy"),
         (failed(403, "accessNotConfigured", "x"), Permanent, "switched off"),
         (failed(403, "insufficientPermissions", "x"), Permanent, "drive.readonly"),

@@ -115,7 +115,7 @@ def test_rate_limits_are_waited_for(knowledge: Indexing, server: FakeNotion) -> 
 @pytest.mark.parametrize(
     ("mishap", "failure"),
     [
-        (rate_limited(900), Transient),
+        (rate_limited(300), Transient),
         (lambda call: failed(503, "service_unavailable", TOKEN), Transient),
         (lambda call: Answer(502, TOKEN.encode()), Transient),
         (lambda call: Answer(200, b"<html>" + TOKEN.encode()), Transient),

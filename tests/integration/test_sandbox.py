@@ -312,7 +312,7 @@ def test_worker_and_child_together_grow_by_less_than_200_mb(
     name: str, body: bytes, content_type: str
 ) -> None:
     parser = Parser()
-    before = psutil.Process().memory_info().rss
+    before = measure_all()
     peak = before
 
     documents: list[Document] = []
