@@ -298,7 +298,8 @@ def test_the_owners_own_limit_is_kept_by_two_jobs(market: Market) -> None:
     market.own = Bounds(tokens=600_000)
     gate = market.embedder().gate
     # The provider's bucket begins to fill first, or a request may come a moment too early for it.
-    market.fake.limit(tokens=600_000, full=False)
+    market.fake.limit(tokens=600_000)
+    market.fake.tokens_bucket.take(600_000)
     gate.admit(Ask("all", uuid4(), 600_000))
     fences = [market.fence(), market.fence()]
 
