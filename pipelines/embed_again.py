@@ -1,6 +1,5 @@
 """The story of `embed_again`: a source's chunks get twins of another model, beside themselves."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from db.sources import Source
 from pipelines.embedding import embed
 from pipelines.index_source import Desk
 from pipelines.knowledge.document import Chunk
-from pipelines.knowledge.edition import Draft, with_context
+from pipelines.knowledge.edition import Draft, hash_of, with_context
 from pipelines.knowledge.report import Report
 from pipelines.knowledge.tokens import encoding_for
 from pipelines.vectors.shelf import FileShelf
@@ -104,7 +103,7 @@ def draw(original: Original) -> Draft:
         index=original.chunk_index,
         chunk=Chunk(original.chunk_index, original.content, 0, len(original.content), 0),
         embedded=embedded,
-        text_hash=hashlib.sha256(embedded.encode()).digest(),
+        text_hash=hash_of(embedded),
         metadata=original.metadata,
     )
 

@@ -158,5 +158,9 @@ def draw(cut: Cut, document: Document, chunk: Chunk, index: int) -> Draft:
     if cut.key:
         named = {"key": cut.key, "title": document.title, "url": cut.url}
         metadata["document"] = {name: value for name, value in named.items() if value}
-    text_hash = hashlib.sha256(embedded.encode()).digest()
-    return Draft(uuid4(), index, chunk, embedded, text_hash, metadata)
+    return Draft(uuid4(), index, chunk, embedded, hash_of(embedded), metadata)
+
+
+def hash_of(embedded: str) -> bytes:
+    """What a text's vector is remembered by, and its chunk known again."""
+    return hashlib.sha256(embedded.encode()).digest()

@@ -50,7 +50,7 @@ def _read(
     roots = parse_roots(source)
     base_url = base_url_of(source)
     notion = Notion(
-        tools.direct if base_url is None and tools.direct else tools.client,
+        tools.client_for(base_url),
         credentials.text("token"),
         Patience(tools.db.check, rate_per_s=RATE_PER_S, burst=BURST),
         base_url=base_url,

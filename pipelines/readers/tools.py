@@ -32,3 +32,7 @@ class ReadingTools:
     vault: Vault = field(default_factory=Vault)
     storage: Storage | None = None
     direct: Requester | None = None
+
+    def client_for(self, base_url: str | None) -> Requester:
+        """Of a provider that counts by account; one elsewhere, at `base_url`, is any host."""
+        return self.direct if base_url is None and self.direct else self.client
