@@ -115,6 +115,9 @@ class Indexing:
             source_id,
         )
 
+    def contents(self, source_id: UUID) -> list[str]:
+        return [chunk["content"] for chunk in self.chunks(source_id)]
+
     def usage(self) -> list[dict[str, Any]]:
         return self.rows("SELECT * FROM public.usage_logs WHERE usage_type = 'embedding'")
 

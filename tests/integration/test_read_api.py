@@ -34,10 +34,6 @@ def insert(knowledge: Indexing, server: FakeApi, path: str = "/articles", **sett
     return knowledge.insert("api", url=f"{server.url}{path}", settings=Jsonb({"api": settings}))
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def told(number: int) -> str:
     return f"Number {number} tells of the colour c{number}."
 
@@ -65,7 +61,7 @@ def test_a_path_to_the_list_means_what_is_in_it(knowledge: Indexing, server: Fak
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == [told(1), told(2)]
+    assert knowledge.contents(source_id) == [told(1), told(2)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +84,7 @@ def test_every_way_of_paging_reads_each_item_once(
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == [told(number) for number in range(1, 36)]
+    assert knowledge.contents(source_id) == [told(number) for number in range(1, 36)]
 
 
 def test_a_posted_body_carries_the_cursor(knowledge: Indexing, server: FakeApi) -> None:
@@ -98,7 +94,7 @@ def test_a_posted_body_carries_the_cursor(knowledge: Indexing, server: FakeApi) 
 
     knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 15
+    assert len(knowledge.contents(source_id)) == 15
     assert [call.json.get("cursor") for call in server.calls] == [None, 5, 10]
 
 
@@ -112,7 +108,7 @@ def test_several_contents_and_no_content_path_are_readable(
     whole = insert(knowledge, server, "/faq", items="$.data[*]")
     knowledge.run()
 
-    (first,), (second,) = contents(knowledge, joined), contents(knowledge, whole)
+    (first,), (second,) = knowledge.contents(joined), knowledge.contents(whole)
 
     assert first == 'What is it?\n\n["blue", "green"]'
     assert "What is it?" in second
@@ -126,7 +122,7 @@ def test_all_that_a_content_path_finds_is_read(knowledge: Indexing, server: Fake
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["Red.\n\nGreen."]
+    assert knowledge.contents(source_id) == ["Red.\n\nGreen."]
 
 
 def test_a_text_endpoint_is_one_document(knowledge: Indexing, server: FakeApi) -> None:
@@ -136,7 +132,7 @@ def test_a_text_endpoint_is_one_document(knowledge: Indexing, server: FakeApi) -
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["Öffnungszeiten: 9 bis 17 Uhr"]
+    assert knowledge.contents(source_id) == ["Öffnungszeiten: 9 bis 17 Uhr"]
 
 
 def test_credentials_are_sent_and_never_shown(knowledge: Indexing, server: FakeApi) -> None:
@@ -148,7 +144,7 @@ def test_credentials_are_sent_and_never_shown(knowledge: Indexing, server: FakeA
     with watching() as traces:
         knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 12
+    assert len(knowledge.contents(source_id)) == 12
     assert traces.places(knowledge.conn, TOKEN) == []
 
 

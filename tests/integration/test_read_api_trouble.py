@@ -35,10 +35,6 @@ def insert(knowledge: Indexing, server: FakeApi, path: str = "/articles", **sett
     return knowledge.insert("api", url=f"{server.url}{path}", settings=Jsonb({"api": settings}))
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def told(number: int) -> str:
     return f"Number {number} tells of the colour c{number}."
 
@@ -120,7 +116,7 @@ def test_a_wait_that_is_asked_for_midway_is_waited(knowledge: Indexing, server: 
 
     knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 25
+    assert len(knowledge.contents(source_id)) == 25
     assert time.monotonic() - started >= 1
 
 
@@ -189,7 +185,7 @@ def test_an_item_without_content_is_told_and_the_others_serve(
 
     report = knowledge.run()
 
-    assert contents(knowledge, source_id) == [told(1), told(3)]
+    assert knowledge.contents(source_id) == [told(1), told(3)]
     assert list(report.skipped) == ["item 2: the document is empty"]
 
 
@@ -210,7 +206,7 @@ def test_items_that_share_an_id_are_told(knowledge: Indexing, server: FakeApi) -
 
     report = knowledge.run()
 
-    assert contents(knowledge, source_id) == [told(1), told(2)]
+    assert knowledge.contents(source_id) == [told(1), told(2)]
     assert list(report.skipped) == ["item 1: another one before it has the same `id`"]
 
 
@@ -224,7 +220,7 @@ def test_not_found_behind_a_full_last_page_is_the_end(
 
     knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 20
+    assert len(knowledge.contents(source_id)) == 20
 
 
 @pytest.mark.parametrize(
@@ -239,7 +235,7 @@ def test_paging_in_a_circle_ends(
 
     report = knowledge.run()
 
-    assert contents(knowledge, source_id) == ["one"]
+    assert knowledge.contents(source_id) == ["one"]
     assert len(server.calls) <= 3
     assert "circle" in report.skipped[0]
 
@@ -265,7 +261,7 @@ def test_the_customers_own_limits_end_the_reading_and_say_so(
 
     report = knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 20
+    assert len(knowledge.contents(source_id)) == 20
     assert list(report.skipped) == ["reading ended after page 2, as pages_max says"]
 
 
@@ -291,7 +287,7 @@ def test_a_run_that_was_killed_midway_is_finished_by_the_next(
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == [told(number) for number in range(1, 26)]
+    assert knowledge.contents(source_id) == [told(number) for number in range(1, 26)]
 
 
 def test_text_that_no_database_holds_is_mended(knowledge: Indexing, server: FakeApi) -> None:

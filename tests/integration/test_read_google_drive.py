@@ -52,10 +52,6 @@ def insert(knowledge: Indexing, server: FakeDrive, **settings: Any) -> UUID:
     return source_id
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def editions(knowledge: Indexing, source_id: UUID) -> dict[str, str]:
     return {chunk["content"]: chunk["edition"] for chunk in knowledge.chunks(source_id)}
 
@@ -142,7 +138,7 @@ def test_folders_are_read_with_all_that_is_inside(knowledge: Indexing, server: F
 
     knowledge.run()
 
-    assert sorted(contents(knowledge, source_id)) == [f"text {n}" for n in range(5)]
+    assert sorted(knowledge.contents(source_id)) == [f"text {n}" for n in range(5)]
     document = knowledge.chunks(source_id)[0]["metadata"]["document"]
     assert document["title"] == "file 0.txt"
     assert document["url"].startswith("https://drive.google.com/file/d/")
@@ -157,7 +153,7 @@ def test_google_documents_are_exported(knowledge: Indexing, server: FakeDrive) -
 
     knowledge.run()
 
-    doc, sheet, slides = contents(knowledge, source_id)
+    doc, sheet, slides = knowledge.contents(source_id)
     assert doc == "in the document"
     assert "| Basic | 5 |" in sheet
     assert slides == "on the slide"
@@ -172,7 +168,7 @@ def test_a_document_too_large_to_export_is_read_as_text(
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["its words"]
+    assert knowledge.contents(source_id) == ["its words"]
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_serves(
@@ -192,7 +188,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_serves(
     report = knowledge.run()
 
     told = "\n".join(report.skipped)
-    assert contents(knowledge, source_id) == ["text"]
+    assert knowledge.contents(source_id) == ["text"]
     assert len(report.skipped) == 6
     for sentence in (
         "'photo.png' was left out: files of type image hold no text",
@@ -219,7 +215,7 @@ def test_shortcuts_lead_to_files_and_folders_without_going_in_circles(
 
     knowledge.run()
 
-    assert sorted(contents(knowledge, source_id)) == ["in the far folder", "the target"]
+    assert sorted(knowledge.contents(source_id)) == ["in the far folder", "the target"]
 
 
 def test_shared_drives_are_read_and_followed(knowledge: Indexing, server: FakeDrive) -> None:
@@ -227,12 +223,12 @@ def test_shared_drives_are_read_and_followed(knowledge: Indexing, server: FakeDr
     id = server.add("a.txt", "first", parent=top, driveId="drive-1")
     source_id = insert(knowledge, server, folder_ids=[top])
     knowledge.run()
-    before = contents(knowledge, source_id)
+    before = knowledge.contents(source_id)
 
     server.rewrite(id, "second")
     resync(knowledge, source_id)
 
-    assert (before, contents(knowledge, source_id)) == (["first"], ["second"])
+    assert (before, knowledge.contents(source_id)) == (["first"], ["second"])
     assert server.asked("'driveId': 'drive-1'") >= 2
 
 
@@ -254,7 +250,7 @@ def test_a_service_account_reads_what_is_shared_with_it(
     with watching() as traces:
         knowledge.run()
 
-    assert contents(knowledge, source_id) == ["shared text"]
+    assert knowledge.contents(source_id) == ["shared text"]
     assert traces.places(knowledge.conn, private.splitlines()[1]) == []
     assert [call.path for call in server.calls].count("/token") == 1
 

@@ -45,10 +45,6 @@ def insert(knowledge: Indexing, server: FakeDrive, **settings: Any) -> UUID:
     return source_id
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def editions(knowledge: Indexing, source_id: UUID) -> dict[str, str]:
     return {chunk["content"]: chunk["edition"] for chunk in knowledge.chunks(source_id)}
 
@@ -117,7 +113,7 @@ def test_what_is_gone_from_the_folder_is_gone_from_the_answers(
             server.change(inner, trashed=True)
     resync(knowledge, source_id)
 
-    assert contents(knowledge, source_id) == ["stays"]
+    assert knowledge.contents(source_id) == ["stays"]
 
 
 @pytest.mark.parametrize("way", ["restored", "moved in"])
@@ -134,7 +130,7 @@ def test_what_comes_back_with_an_old_time_is_found(
     server.change(id, trashed=False, parents=[top])
     resync(knowledge, source_id)
 
-    assert sorted(contents(knowledge, source_id)) == ["is back", "stays"]
+    assert sorted(knowledge.contents(source_id)) == ["is back", "stays"]
 
 
 def test_an_expired_page_token_lists_everything_again_and_loads_nothing(
@@ -194,7 +190,7 @@ def test_a_token_that_expires_midway_is_renewed(knowledge: Indexing, server: Fak
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["text"]
+    assert knowledge.contents(source_id) == ["text"]
     assert [call.path for call in server.calls].count("/token") == 2
 
 
@@ -212,7 +208,7 @@ def test_an_access_token_alone_is_used_and_not_renewed(
     with pytest.raises(Permanent, match="sign in again"):
         resync(knowledge, source_id)
 
-    assert contents(knowledge, source_id) == ["text"]
+    assert knowledge.contents(source_id) == ["text"]
 
 
 @pytest.mark.parametrize("secret", ["wrong", REFRESH_TOKEN])

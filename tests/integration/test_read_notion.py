@@ -33,10 +33,6 @@ def insert(knowledge: Indexing, server: FakeNotion, **settings: Any) -> UUID:
     return source_id
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def paragraph(text: str, *inside: Any) -> dict[str, Any]:
     return block("paragraph", text, *inside)
 
@@ -106,7 +102,7 @@ def test_a_page_keeps_its_structure(knowledge: Indexing, server: FakeNotion) -> 
 
     knowledge.run()
 
-    text = "\n\n".join(contents(knowledge, source_id))
+    text = "\n\n".join(knowledge.contents(source_id))
     for part in (
         "Welcome.",
         "| Plan | Price |\n| --- | --- |\n| Basic | 5 € |",
@@ -127,7 +123,7 @@ def test_long_pages_are_read_to_their_end(knowledge: Indexing, server: FakeNotio
 
     knowledge.run()
 
-    text = "\n\n".join(contents(knowledge, source_id))
+    text = "\n\n".join(knowledge.contents(source_id))
     assert [f"line number {n}" in text for n in (0, 100, 249)] == [True] * 3
     assert server.asked("/children") == 3
 
@@ -147,7 +143,7 @@ def test_child_pages_and_databases_are_followed(knowledge: Indexing, server: Fak
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == [
+    assert knowledge.contents(source_id) == [
         "Parent",
         "Child\n\nin the child",
         "Row\n\nStatus: Done\nTags: a, b\n\nin the row",
@@ -165,7 +161,7 @@ def test_a_database_is_named_by_its_id_or_its_data_sources(
 
     knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 3
+    assert len(knowledge.contents(source_id)) == 3
 
 
 def test_without_names_everything_that_is_shared_is_read(
@@ -179,7 +175,7 @@ def test_without_names_everything_that_is_shared_is_read(
 
     knowledge.run()
 
-    assert len(contents(knowledge, source_id)) == 4
+    assert len(knowledge.contents(source_id)) == 4
 
 
 def test_of_many_pages_the_edited_one_alone_is_read_again(
@@ -244,7 +240,7 @@ def test_a_page_edited_within_the_minute_it_was_read_is_read_again(
     server.edit(id, paragraph("second"), edited=minute)
     resync(knowledge, source_id)
 
-    assert contents(knowledge, source_id) == ["Page\n\nsecond"]
+    assert knowledge.contents(source_id) == ["Page\n\nsecond"]
 
 
 def test_a_changed_property_is_noticed_whatever_the_time_says(
@@ -262,7 +258,7 @@ def test_a_changed_property_is_noticed_whatever_the_time_says(
     }
     resync(knowledge, source_id)
 
-    assert contents(knowledge, source_id) == ["Row\n\nLeft: 2"]
+    assert knowledge.contents(source_id) == ["Row\n\nLeft: 2"]
 
 
 @pytest.mark.parametrize("way", ["archived", "in_trash", "unshared"])
@@ -279,4 +275,4 @@ def test_what_is_gone_from_notion_is_gone_from_the_answers(
         server.pages[ids[0]][way] = True
     resync(knowledge, source_id)
 
-    assert contents(knowledge, source_id) == ["Page 1\n\ntext 1"]
+    assert knowledge.contents(source_id) == ["Page 1\n\ntext 1"]

@@ -38,10 +38,6 @@ def insert(knowledge: Indexing, server: FakeNotion, **settings: Any) -> UUID:
     return source_id
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 def paragraph(text: str, *inside: Any) -> dict[str, Any]:
     return block("paragraph", text, *inside)
 
@@ -109,7 +105,7 @@ def test_rate_limits_are_waited_for(knowledge: Indexing, server: FakeNotion) -> 
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["Page\n\ntext"]
+    assert knowledge.contents(source_id) == ["Page\n\ntext"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +169,7 @@ def test_pages_that_hold_each_other_are_read_once(knowledge: Indexing, server: F
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["One", "Two"]
+    assert knowledge.contents(source_id) == ["One", "Two"]
 
 
 def test_endless_nesting_is_left_out_and_told(knowledge: Indexing, server: FakeNotion) -> None:
@@ -186,7 +182,7 @@ def test_endless_nesting_is_left_out_and_told(knowledge: Indexing, server: FakeN
 
     report = knowledge.run()
 
-    assert contents(knowledge, source_id) == ["Good\n\ntext"]
+    assert knowledge.contents(source_id) == ["Good\n\ntext"]
     assert "'Bad' was left out: its blocks are nested more than 30 deep" in report.skipped[0]
 
 

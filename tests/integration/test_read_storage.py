@@ -36,10 +36,6 @@ def insert(knowledge: Indexing, address: str, **fields: Any) -> UUID:
     return knowledge.insert("file", file_url=address, **fields)
 
 
-def contents(knowledge: Indexing, source_id: UUID) -> list[str]:
-    return [chunk["content"] for chunk in knowledge.chunks(source_id)]
-
-
 @pytest.mark.parametrize("access", ["storage", "authenticated/", "public/", "sign/", ""])
 @pytest.mark.parametrize("folder", ["owner", "agent"])
 def test_private_files_of_the_tenant_are_read_with_the_service_key(
@@ -54,7 +50,7 @@ def test_private_files_of_the_tenant_are_read_with_the_service_key(
     with watching() as traces:
         knowledge.run()
 
-    assert contents(knowledge, source_id) == ["private text"]
+    assert knowledge.contents(source_id) == ["private text"]
     assert traces.places(knowledge.conn, SERVICE_KEY) == []
 
 
@@ -115,7 +111,7 @@ def test_a_public_file_of_anybody_is_read_without_the_key(
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["public text"]
+    assert knowledge.contents(source_id) == ["public text"]
     assert "authorization" not in server.calls[0].headers
 
 
@@ -165,7 +161,7 @@ def test_a_file_that_did_not_change_is_not_sent_again(
 
     assert same["unchanged"]
     assert "if-none-match" in server.calls[1].headers
-    assert contents(knowledge, source_id) == ["second"]
+    assert knowledge.contents(source_id) == ["second"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +189,7 @@ def test_a_storage_on_a_private_address_is_reached_because_the_operator_named_it
 
     knowledge.run()
 
-    assert contents(knowledge, source_id) == ["text"]
+    assert knowledge.contents(source_id) == ["text"]
 
 
 @pytest.mark.parametrize("has_url", [True, False])
