@@ -1,6 +1,7 @@
 """The only reader of the environment: once, into a frozen Config."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,16 @@ from pipelines.gateways.addresses import Egress
 from pipelines.sealing import parse_keys
 
 LOCAL = "local"
-JWT_SECRET_CHARS_MIN = 32
+SECRET_CHARS_MIN = 32
+SENDER = "Avivro <no-reply@avivro.com>"
+# Standard Webhooks' own plan, 75 h 35 min in all.
+RETRY_WAITS_S = tuple(
+    float(wait_s) for wait_s in (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+)
+WEBHOOK_ATTEMPTS_MAX = 50
+RECEIVER_S = 15.0
+RECEIVER_S_MAX = 60.0
+WAIT_S_MAX = 31 * 86_400.0
 PER_MINUTE_MAX = 10**12
 
 
@@ -45,6 +55,13 @@ class Config:
     dashboard_port: int
     service_api_key: str | None = field(repr=False)
     otel_exporter_otlp_endpoint: str | None
+    public_url: str | None
+    link_signing_key: str | None = field(repr=False)
+    email_url: str | None = field(repr=False)
+    email_from: str
+    email_webhook_secret: str | None = field(repr=False)
+    webhook_retry_schedule_s: tuple[float, ...]
+    webhook_timeout_s: float
 
     @property
     def auth(self) -> AuthSettings:
@@ -85,6 +102,13 @@ def read(env: Mapping[str, str]) -> Config:
         dashboard_port=port(env, "DASHBOARD_PORT", default=8800),
         service_api_key=env.get("SERVICE_API_KEY"),
         otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
+        public_url=url(env, "PUBLIC_URL", ("https", "http")),
+        link_signing_key=signing_key(env, "LINK_SIGNING_KEY"),
+        email_url=url(env, "EMAIL_URL", ("smtp", "smtps", "resend", "file")),
+        email_from=env.get("EMAIL_FROM", SENDER),
+        email_webhook_secret=env.get("EMAIL_WEBHOOK_SECRET"),
+        webhook_retry_schedule_s=retry_schedule_s(env),
+        webhook_timeout_s=webhook_timeout_s(env),
     )
 
 
@@ -101,13 +125,50 @@ def either(env: Mapping[str, str], name: str) -> str:
 
 
 def jwt_secret(env: Mapping[str, str]) -> str | None:
-    secret = env.get("JWT_SECRET")
-    if secret is not None and len(secret) < JWT_SECRET_CHARS_MIN:
+    return signing_key(env, "JWT_SECRET")
+
+
+def signing_key(env: Mapping[str, str], name: str) -> str | None:
+    secret = env.get(name)
+    if secret is not None and len(secret) < SECRET_CHARS_MIN:
         raise ConfigError(
-            f"JWT_SECRET has {len(secret)} characters, {JWT_SECRET_CHARS_MIN} are needed, for "
+            f"{name} has {len(secret)} characters, {SECRET_CHARS_MIN} are needed, for "
             "example from: openssl rand -hex 32"
         )
     return secret
+
+
+def retry_schedule_s(env: Mapping[str, str]) -> tuple[float, ...]:
+    """The wait before each attempt, the first one's too, in seconds."""
+    value = env.get("WEBHOOK_RETRY_SCHEDULE_S")
+    if value is None:
+        return RETRY_WAITS_S
+    waits_s = tuple(seconds(each) for each in value.split(","))
+    if len(waits_s) > WEBHOOK_ATTEMPTS_MAX or None in waits_s:
+        raise ConfigError(
+            f"WEBHOOK_RETRY_SCHEDULE_S must be 1 to {WEBHOOK_ATTEMPTS_MAX} waits in seconds, "
+            f"for example {EXAMPLES['WEBHOOK_RETRY_SCHEDULE_S']}"
+        )
+    return tuple(wait_s for wait_s in waits_s if wait_s is not None)
+
+
+def webhook_timeout_s(env: Mapping[str, str]) -> float:
+    value = env.get("WEBHOOK_TIMEOUT_S", str(RECEIVER_S))
+    timeout_s = seconds(value)
+    if timeout_s is None or not 0 < timeout_s <= RECEIVER_S_MAX:
+        raise ConfigError(
+            f"WEBHOOK_TIMEOUT_S must be above 0 and at most {RECEIVER_S_MAX:g} seconds, "
+            f"for example {RECEIVER_S:g}"
+        )
+    return timeout_s
+
+
+def seconds(text: str) -> float | None:
+    """None for anything but a plain decimal number of a month's seconds at most."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text.strip()) is None:
+        return None
+    value = float(text)
+    return value if value <= WAIT_S_MAX else None
 
 
 def credentials_key(env: Mapping[str, str]) -> str:
@@ -178,6 +239,9 @@ EXAMPLES = {
     "EMBEDDING_TPM": "1000000",
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
+    "EMAIL_URL": "smtp://user:password@mail.example.com:587",
+    "PUBLIC_URL": "https://workers.example.com",
+    "WEBHOOK_RETRY_SCHEDULE_S": "0,5,300,1800",
     "SUPABASE_URL": "https://your-project.supabase.co",
     "VITE_SUPABASE_URL": "https://your-project.supabase.co",
 }

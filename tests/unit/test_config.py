@@ -24,6 +24,13 @@ def test_with_a_key_the_seeds_model_is_the_default() -> None:
     assert read({"OPENAI_API_KEY": "sk-x"}).embedding_model == "text-embedding-ada-002"
 
 
+def test_the_waits_before_a_webhooks_attempts_can_be_set() -> None:
+    found = read({"WEBHOOK_RETRY_SCHEDULE_S": "0, 0.5,3", "WEBHOOK_TIMEOUT_S": "2.5"})
+
+    assert found.webhook_retry_schedule_s == (0.0, 0.5, 3.0)
+    assert found.webhook_timeout_s == 2.5
+
+
 def test_the_direct_address_defaults_to_the_pooled_one() -> None:
     found = read({"DATABASE_URL": "postgresql://a/b"})
 
@@ -50,6 +57,16 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("DASHBOARD_PORT", "http"),
         ("DASHBOARD_PORT", "65536"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
+        ("PUBLIC_URL", "workers.example.com"),
+        ("LINK_SIGNING_KEY", "short"),
+        ("EMAIL_URL", "mail.example.com:25"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "0,-5"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "0,,5"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "0,nan"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", "0,9999999"),
+        ("WEBHOOK_RETRY_SCHEDULE_S", ",".join("0" * 51)),
+        ("WEBHOOK_TIMEOUT_S", "0"),
+        ("WEBHOOK_TIMEOUT_S", "61"),
     ],
 )
 def test_a_bad_variable_is_named(name: str, value: str) -> None:
