@@ -114,7 +114,7 @@ SET state = ended.state,
                   ELSE j.run_at END,
     finished_at = CASE WHEN ended.state IN ('completed', 'discarded', 'cancelled')
                        THEN clock_timestamp() END,
-    suspicion = CASE WHEN ended.spared THEN j.suspicion ELSE 0 END,
+    suspicion = CASE WHEN ended.spared AND ended.state <> 'retryable' THEN j.suspicion ELSE 0 END,
     result = ended.result,
     errors = CASE WHEN ended.error IS NULL THEN j.errors
                   ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s

@@ -21,6 +21,16 @@ class Transient(JobError):
         self.retry_after_s = retry_after_s
 
 
+class Postponed(Transient):
+    """Failed, and the pipeline keeps a plan of its own: the job comes again after exactly
+    `delay_s`. Burns no attempt: when the plan is at its end, the pipeline raises Permanent.
+    """
+
+    def __init__(self, message: str, *, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
 class Snooze(Exception):
     """Not now, and no failure either: the job comes again after the wait, with every attempt."""
 

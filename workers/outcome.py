@@ -10,7 +10,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from db.fence import Cancelled, LeaseLost
 from db.jobs import Claimed, Finish
-from pipelines.errors import JobError, Permanent, Snooze, Transient
+from pipelines.errors import JobError, Permanent, Postponed, Snooze, Transient
 
 RETRY_AFTER_S_MAX = 86_400.0
 RECONNECT_S = 1.0
@@ -74,6 +74,8 @@ def decide(
             return Finish(job.id, job.attempt, "cancelled")
         case Snooze():
             return snooze(job, error.delay_s)
+        case Postponed():
+            return replace(failed(job, error, "retryable", error.delay_s), spared=True)
         case Permanent():
             return failed(job, error, "discarded")
         case psycopg.OperationalError() if is_disconnection(error):

@@ -8,7 +8,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from db.fence import Cancelled, LeaseLost
 from db.jobs import Claimed
-from pipelines.errors import Permanent, Snooze, Transient
+from pipelines.errors import Permanent, Postponed, Snooze, Transient
 from workers.outcome import RESULT_CHARS_MAX, RetryList, RetryPlan, clean, decide, hand_back, small
 
 PLAN = RetryPlan(3, first_s=10, factor=2, cap_s=100, jitter=0.5)
@@ -32,6 +32,8 @@ JOB = Claimed(1, "probe", "default", None, {}, attempt=1, max_attempts=3)
         (Snooze(30), 1, "scheduled", 30),
         (Snooze(30), 3, "scheduled", 30),
         (Cancelled("job 1"), 1, "cancelled", 0),
+        (Postponed("refused", delay_s=7.5), 1, "retryable", 7.5),
+        (Postponed("refused", delay_s=86_400.5), 3, "retryable", 86_400.5),
     ],
 )
 def test_an_attempt_ends_as_the_table_says(
@@ -132,3 +134,13 @@ def test_a_large_result_is_named_and_left_out() -> None:
 
     assert kept is not None
     assert f"limit {RESULT_CHARS_MAX}" in kept["omitted"]
+
+
+def test_a_postponed_failure_is_listed_and_burns_no_attempt() -> None:
+    finish = decide(
+        replace(JOB, attempt=3), Postponed("503 answered", delay_s=5), plan=PLAN, luck=1
+    )
+
+    assert finish is not None
+    assert finish.error is not None
+    assert (finish.spared, finish.error["error"]) == (True, "503 answered")
