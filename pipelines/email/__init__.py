@@ -1,0 +1,1 @@
+"""What a mail of the platform is made of."""
