@@ -32,6 +32,7 @@ EXCEPTIONS = {
     ("create_corrections_and_training_tables", "require-concurrent-index-creation"),
     ("create_schedules", "require-concurrent-index-creation"),
     ("create_metrics", "require-concurrent-index-creation"),
+    ("deliver_webhooks", "require-concurrent-index-creation"),
     ("extend_knowledge", "require-concurrent-index-creation"),
     ("extend_worker_jobs", "adding-field-with-default"),
     ("extend_worker_jobs", "require-concurrent-index-creation"),
