@@ -6,7 +6,8 @@ from typing import Protocol
 
 import httpx
 
-from pipelines.gateways.http import RESERVED_HEADERS, Request, Response
+from pipelines.gateways.http import Request, Response
+from pipelines.gateways.http_headers import RESERVED_HEADERS
 
 API_BYTES_MAX = 10_000_000
 API_DEADLINE_S = 30.0

@@ -17,11 +17,11 @@ from pipelines.gateways.http_failures import HttpPermanent, HttpTransient
 from pipelines.gateways.http_guard import (
     Destination,
     ImpatientResponse,
-    Lookup,
     destination,
     guarded_connector,
-    look_up,
 )
+from pipelines.gateways.http_headers import PORTABLE_HEADERS, header_problem, is_reserved
+from pipelines.gateways.http_lookup import Lookup, look_up
 from pipelines.gateways.http_loop import background_loop
 from pipelines.gateways.http_translation import (
     HEADER_LINE_BYTES_MAX,
@@ -36,18 +36,6 @@ BODY_BYTES_MAX = 5_000_000
 LOOP_GRACE_S = 5.0
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Written by us alone: they decide where a message ends, and who is asked.
-RESERVED_HEADERS = frozenset(
-    {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
-    | {"expect", "keep-alive", "proxy-authorization", "proxy-connection", "accept-encoding"}
-)
-# All that another origin is told when a redirect leads there: nothing a caller may have meant
-# as a secret.
-PORTABLE_HEADERS = frozenset(
-    {"accept", "accept-language", "user-agent", "if-none-match", "if-modified-since"}
-)
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
-_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]{0,8000}")
 _CHARSET = re.compile(r"""(?i);\s*charset\s*=\s*["']?([^\s"';,]+)""")
 
 
@@ -95,7 +83,7 @@ class Response:
 
 
 class Client:
-    """Requests for threads, made on the process's one event loop; safe to share.
+    """Requests for threads and for coroutines, all on the process's one event loop.
 
     Its connections belong to the process that made them: a forked child makes a client of its own.
     """
@@ -118,6 +106,13 @@ class Client:
         finally:
             future.cancel()
         return response if request.body_optional else _decoded(response, request)
+
+    async def send(self, request: Request) -> Response:
+        """As `request`, for callers that run on that loop; the body comes as it was sent.
+
+        No thread waits for it, so thousands may be under way at once.
+        """
+        return await self._exchange(request)
 
     def close(self) -> None:
         if self._session is not None:
@@ -234,12 +229,9 @@ def _headers(request: Request) -> "CIMultiDict[str]":
     accepted = "identity" if request.body_optional else ACCEPT_ENCODING
     headers = CIMultiDict({"Accept": "*/*", "Accept-Encoding": accepted})
     for name, value in request.headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise HttpPermanent(
-                f"the header {name[:100]!a} is not a valid HTTP header",
-                failure_class="protocol",
-            )
-        if name.lower() in RESERVED_HEADERS:
+        if problem := header_problem(name, value):
+            raise HttpPermanent(problem, failure_class="protocol")
+        if is_reserved(name):
             raise HttpPermanent(f"the header {name} cannot be set", failure_class="protocol")
         headers[name] = value
     return headers

@@ -1,10 +1,8 @@
 """Connections that can only reach checked addresses, however the address was found."""
 
-import asyncio
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,11 +15,10 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pipelines.gateways.addresses import Egress, is_forbidden
+from pipelines.gateways.http_lookup import Lookup, Lookups
 
-Lookup = Callable[[str], Sequence[str]]
 SocketFactory = Callable[[tuple[int, int, int, str, tuple[str, int]]], socket.socket]
 
-LOOKUPS_MAX = 64
 INTERIM_ANSWERS_MAX = 16
 KEEP_ALIVE_S = 15
 
@@ -86,55 +83,21 @@ def guarded_connector(egress: Egress, *, lookup: Lookup) -> TCPConnector:
     )
 
 
-def look_up(host: str) -> Sequence[str]:
-    """Resolve a name with the system's resolver; blocks."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-
-
 class CheckedResolver(AbstractResolver):
     def __init__(self, egress: Egress, *, lookup: Lookup) -> None:
         self._egress = egress
-        self._lookup = lookup
-        self._slots = asyncio.Semaphore(LOOKUPS_MAX)
+        self._lookups = Lookups(lookup)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        addresses = await self._in_thread(host)
+        addresses = await self._lookups.find(host)
         for address in addresses:
             _refuse_forbidden(address, egress=self._egress)
         return [_result(host, address, port) for address in addresses]
 
     async def close(self) -> None:
         """Nothing is held."""
-
-    async def _in_thread(self, host: str) -> Sequence[str]:
-        # Not the loop's executor: a few hosts with dead name servers would fill its threads, and
-        # the interpreter would wait for them on its way out.
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Sequence[str]] = loop.create_future()
-        await self._slots.acquire()
-
-        def work() -> None:
-            found: Sequence[str] | Exception
-            try:
-                found = self._lookup(host)
-            except Exception as error:  # noqa: BLE001 - carried over to the waiting task
-                found = error
-            loop.call_soon_threadsafe(settle, found)
-
-        def settle(found: Sequence[str] | Exception) -> None:
-            self._slots.release()
-            if answer.done():
-                return
-            if isinstance(found, Exception):
-                answer.set_exception(found)
-            else:
-                answer.set_result(found)
-
-        threading.Thread(target=work, name="dns", daemon=True).start()
-        return await answer
 
 
 def _checked_sockets(egress: Egress) -> SocketFactory:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from db.sources import Source
 from pipelines.credentials import Credentials
 from pipelines.errors import Permanent
-from pipelines.gateways.http import PORTABLE_HEADERS
+from pipelines.gateways.http_headers import PORTABLE_HEADERS
 from pipelines.readers.json_paths import JsonPath, parse_path
 
 PAGES_MAX = 1_000
