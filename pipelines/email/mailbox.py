@@ -1,33 +1,21 @@
 """The one spelling of an address under which we remember it."""
 
 import hashlib
-import re
-from email.utils import parseaddr
 
-import idna
-
-ANGLED = re.compile(r"<([^<>]*)>\s*\Z")
+from pipelines.email.address import parse_address
+from pipelines.errors import Permanent
 
 
 def normalise(address: str) -> str:
-    """Lower case, the domain in punycode; a display name around it is dropped.
+    """Lower case, the domain in punycode, without a display name around it.
 
-    Servers may tell upper from lower case before the @, but none that people use does.
+    Servers may tell upper from lower case before the @, but none that people use does. What is no
+    address is only written in lower case.
     """
-    angled = ANGLED.search(address)
-    bare = angled[1] if angled else parseaddr(address)[1] or address
-    local, at, domain = bare.strip().lower().rpartition("@")
-    return f"{local}{at}{to_ascii(domain.rstrip('.'))}"
-
-
-def to_ascii(domain: str) -> str:
-    """In punycode; as it stands where it is no domain name."""
-    if domain.isascii():
-        return domain
     try:
-        return idna.encode(domain, uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        return domain
+        return parse_address(address).spec.lower()
+    except Permanent:
+        return address.strip().lower()
 
 
 def hash_address(address: str) -> bytes:
