@@ -40,6 +40,15 @@ def serve_as(
     host: str, folder: Path, *, signed_by: Authority | None = None, days: tuple[int, int] = (-1, 30)
 ) -> ssl.SSLContext:
     """A server context for `host`, valid in `days` from today; self-signed without authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certify(host, folder, signed_by=signed_by, days=days))
+    return context
+
+
+def certify(
+    host: str, folder: Path, *, signed_by: Authority | None = None, days: tuple[int, int] = (-1, 30)
+) -> Path:
+    """A file with the certificate of `host` and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_name(host), key, days=days).add_extension(
         x509.SubjectAlternativeName([_alternative(host)]), critical=False
@@ -57,9 +66,7 @@ def serve_as(
             serialization.NoEncryption(),
         )
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
+    return file
 
 
 def _builder(subject: x509.Name, key: Key, *, days: tuple[int, int]) -> x509.CertificateBuilder:

@@ -7,11 +7,12 @@ a file everything runs as ever.
 """
 
 import functools
+import inspect
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,32 @@ def wrap(place: str, *, before: str | None = None, after: str | None = None) -> 
 def crashing(
     original: Callable[..., Any], *, before: str | None, after: str | None
 ) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(original):
+        return crashing_later(original, before=before, after=after)
+
     @functools.wraps(original)
     def wrapped(*args: Any, **options: Any) -> Any:
         if before is not None:
             reach(before)
         result = original(*args, **options)
         if after is not None and (result is None or result):
+            reach(after)
+        return result
+
+    return wrapped
+
+
+def crashing_later(
+    original: Callable[..., Awaitable[Any]], *, before: str | None, after: str | None
+) -> Callable[..., Awaitable[Any]]:
+    """As `crashing`, of a coroutine function: after is when it has ended."""
+
+    @functools.wraps(original)
+    async def wrapped(*args: Any, **options: Any) -> Any:
+        if before is not None:
+            reach(before)
+        result = await original(*args, **options)
+        if after is not None:
             reach(after)
         return result
 
