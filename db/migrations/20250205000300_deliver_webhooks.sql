@@ -100,4 +100,331 @@ CREATE TRIGGER enqueue_deliveries AFTER INSERT ON public.webhook_deliveries
     REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION worker.enqueue_deliveries();
 
-REVOKE EXECUTE ON FUNCTION worker.enqueue_deliveries FROM PUBLIC;
+
+-- Sent again, by whoever sets it to pending: a new plan. What its row forgets, history keeps.
+CREATE FUNCTION worker.begin_plan() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    IF OLD.status = 'delivered' THEN
+        INSERT INTO worker.delivery_attempts
+            (delivery_id, attempt, at, http_status, duration_ms, response_excerpt)
+        VALUES (OLD.id, OLD.attempt_count, coalesce(OLD.delivered_at, OLD.updated_at),
+                OLD.http_status, OLD.duration_ms, left(OLD.response_body, 1000));
+    END IF;
+    NEW.attempt_count := 0;
+    NEW.delivered_at := NULL;
+    NEW.error_message := NULL;
+    IF NEW.next_retry_at IS NOT DISTINCT FROM OLD.next_retry_at THEN
+        NEW.next_retry_at := now();
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER begin_plan BEFORE UPDATE OF status ON public.webhook_deliveries
+    FOR EACH ROW WHEN (NEW.status = 'pending' AND OLD.status <> 'pending')
+    EXECUTE FUNCTION worker.begin_plan();
+
+-- A waiting job is brought forward and begins its attempts anew; one that runs runs again.
+CREATE FUNCTION worker.renew_deliveries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
+        WHERE n.status = 'pending'
+          AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at))
+    THEN
+        RETURN NULL;
+    END IF;
+    WITH twins AS MATERIALIZED (
+        SELECT j.id, coalesce(n.next_retry_at, now()) AS due, k.max_attempts
+        FROM new_rows AS n
+        JOIN old_rows AS o ON o.id = n.id
+        JOIN worker.jobs AS j ON j.kind = 'deliver_webhook' AND j.unique_key = n.id::text
+            AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
+        JOIN worker.kinds AS k ON k.kind = j.kind
+        WHERE n.status = 'pending'
+          AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at)
+        ORDER BY j.id FOR UPDATE OF j
+    )
+    UPDATE worker.jobs AS j
+    SET rerun = j.rerun OR j.state = 'running',
+        run_at = CASE j.state WHEN 'running' THEN j.run_at ELSE t.due END,
+        state = CASE WHEN j.state = 'running' THEN j.state
+                     WHEN t.due > now() OR j.blocked THEN 'scheduled' ELSE 'available' END,
+        max_attempts = CASE j.state WHEN 'running' THEN j.max_attempts
+                                    ELSE j.attempt + t.max_attempts END
+    FROM twins AS t WHERE j.id = t.id;
+    INSERT INTO worker.jobs
+        (kind, queue, tenant, state, args, unique_key, limit_key, run_at, max_attempts)
+    SELECT k.kind, k.queue, w.user_id,
+           CASE WHEN n.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
+           jsonb_build_object('delivery_id', n.id, 'webhook_id', n.webhook_id),
+           n.id::text, n.webhook_id::text, coalesce(n.next_retry_at, now()), k.max_attempts
+    FROM new_rows AS n
+    JOIN old_rows AS o ON o.id = n.id
+    JOIN public.webhooks AS w ON w.id = n.webhook_id
+    JOIN worker.kinds AS k ON k.kind = 'deliver_webhook'
+    WHERE n.status = 'pending'
+      AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER renew_deliveries AFTER UPDATE ON public.webhook_deliveries
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.renew_deliveries();
+
+-- successful: the rows that are delivered; failed: those that are failed or blocked; total: both.
+-- A row counts while it is in such a state, and goes on counting when history forgets it.
+CREATE FUNCTION worker.count_inserted_deliveries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    WITH changes AS MATERIALIZED (
+        SELECT webhook_id, count(*) FILTER (WHERE status = 'delivered') AS delivered,
+               count(*) FILTER (WHERE status IN ('failed', 'blocked')) AS failed
+        FROM new_rows WHERE status IN ('delivered', 'failed', 'blocked') GROUP BY webhook_id
+    ), locked AS MATERIALIZED (
+        SELECT w.id FROM public.webhooks AS w WHERE w.id IN (SELECT webhook_id FROM changes)
+        ORDER BY w.id FOR NO KEY UPDATE
+    )
+    UPDATE public.webhooks AS w
+    SET total_deliveries = w.total_deliveries + c.delivered + c.failed,
+        successful_deliveries = w.successful_deliveries + c.delivered,
+        failed_deliveries = w.failed_deliveries + c.failed
+    FROM locked JOIN changes AS c ON c.webhook_id = locked.id WHERE w.id = locked.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_inserted_deliveries AFTER INSERT ON public.webhook_deliveries
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.count_inserted_deliveries();
+
+CREATE FUNCTION worker.count_updated_deliveries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    WITH moves AS MATERIALIZED (
+        SELECT webhook_id, status, 1 AS sign FROM new_rows
+        UNION ALL SELECT webhook_id, status, -1 FROM old_rows
+    ), changes AS MATERIALIZED (
+        SELECT webhook_id, coalesce(sum(sign) FILTER (WHERE status = 'delivered'), 0) AS delivered,
+               coalesce(sum(sign) FILTER (WHERE status IN ('failed', 'blocked')), 0) AS failed
+        FROM moves GROUP BY webhook_id
+    ), locked AS MATERIALIZED (
+        SELECT w.id FROM public.webhooks AS w
+        WHERE w.id IN (SELECT webhook_id FROM changes WHERE delivered <> 0 OR failed <> 0)
+        ORDER BY w.id FOR NO KEY UPDATE
+    )
+    UPDATE public.webhooks AS w
+    SET total_deliveries = w.total_deliveries + c.delivered + c.failed,
+        successful_deliveries = w.successful_deliveries + c.delivered,
+        failed_deliveries = w.failed_deliveries + c.failed
+    FROM locked JOIN changes AS c ON c.webhook_id = locked.id WHERE w.id = locked.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_updated_deliveries AFTER UPDATE ON public.webhook_deliveries
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.count_updated_deliveries();
+
+-- Whoever gives the job up (its worker by a bug, the rescuer, an operator), no delivery waits for
+-- ever. What the engine says of processes and bugs is not for customers.
+CREATE FUNCTION worker.fail_delivery() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    wanted uuid := (NEW.args ->> 'delivery_id')::uuid;
+BEGIN
+    PERFORM FROM public.webhooks AS w
+    WHERE w.id = (SELECT d.webhook_id FROM public.webhook_deliveries AS d
+                  WHERE d.id = wanted AND d.status IN ('pending', 'retrying'))
+    FOR NO KEY UPDATE;
+    UPDATE public.webhook_deliveries AS d
+    SET status = CASE NEW.state WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
+        next_retry_at = NULL,
+        error_message = CASE NEW.state
+            WHEN 'cancelled' THEN 'cancelled: delivering was stopped before this arrived'
+            ELSE 'internal: delivering failed because of a fault on our side; please send it '
+                 'again, or contact support' END
+    WHERE d.id = wanted AND d.status IN ('pending', 'retrying');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER fail_delivery AFTER UPDATE OF state ON worker.jobs
+    FOR EACH ROW WHEN (NEW.kind = 'deliver_webhook' AND OLD.state <> NEW.state
+                       AND NEW.state IN ('discarded', 'cancelled'))
+    EXECUTE FUNCTION worker.fail_delivery();
+
+-- An operator who retries such a job means its delivery.
+CREATE FUNCTION worker.retry_delivery() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    UPDATE public.webhook_deliveries AS d SET status = 'pending', next_retry_at = NEW.run_at
+    WHERE d.id = (NEW.args ->> 'delivery_id')::uuid AND d.status IN ('failed', 'cancelled');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER retry_delivery AFTER UPDATE OF state ON worker.jobs
+    FOR EACH ROW WHEN (NEW.kind = 'deliver_webhook'
+                       AND OLD.state IN ('discarded', 'cancelled') AND NEW.state = 'available')
+    EXECUTE FUNCTION worker.retry_delivery();
+
+-- The jobs of deliveries that nobody waits for any more. What runs ends by itself.
+CREATE FUNCTION worker.end_delivery_jobs(delivery_ids uuid[], reason text) RETURNS void
+LANGUAGE sql SET search_path = '' AS $$
+    WITH wanted AS MATERIALIZED (
+        SELECT j.id FROM unnest(delivery_ids) AS d (id)
+        JOIN worker.jobs AS j ON j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
+            AND j.state IN ('scheduled', 'available', 'dispatched', 'retryable')
+        FOR UPDATE OF j SKIP LOCKED
+    )
+    UPDATE worker.jobs AS j
+    SET state = 'cancelled', finished_at = clock_timestamp(),
+        errors = j.errors || jsonb_build_object(
+            'attempt', j.attempt, 'at', clock_timestamp(), 'error', reason, 'trace', NULL)
+    FROM wanted WHERE j.id = wanted.id
+$$;
+
+CREATE FUNCTION worker.forget_deliveries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    waiting uuid[] := ARRAY(SELECT o.id FROM old_rows AS o WHERE o.status IN ('pending', 'retrying'));
+BEGIN
+    IF waiting <> '{}' THEN
+        PERFORM worker.end_delivery_jobs(waiting, 'The delivery was deleted.');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_deliveries AFTER DELETE ON public.webhook_deliveries
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.forget_deliveries();
+
+-- What an edit of a webhook means for what is on its way.
+
+-- Not those in the middle of an attempt: that may well arrive. What is left, because it is locked
+-- or because there is very much of it, finds the webhook inactive when its turn comes.
+CREATE FUNCTION worker.cancel_deliveries(webhook_id uuid, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+    rows_max CONSTANT int := 20000;
+    cancelled uuid[];
+BEGIN
+    WITH waiting AS MATERIALIZED (
+        SELECT d.id FROM public.webhook_deliveries AS d
+        WHERE d.webhook_id = cancel_deliveries.webhook_id AND d.status IN ('pending', 'retrying')
+          AND d.event_type <> 'webhook.test'
+          AND NOT EXISTS (
+              SELECT FROM worker.jobs AS j
+              WHERE j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
+                AND j.state = 'running')
+        LIMIT rows_max FOR UPDATE OF d SKIP LOCKED
+    ), ended AS (
+        UPDATE public.webhook_deliveries AS d
+        SET status = 'cancelled', next_retry_at = NULL, error_message = reason
+        FROM waiting WHERE d.id = waiting.id
+        RETURNING d.id
+    )
+    SELECT array_agg(id) INTO cancelled FROM ended;
+    PERFORM worker.end_delivery_jobs(cancelled, reason);
+END $$;
+
+CREATE FUNCTION worker.retire_secret(webhook_id uuid, secret text, replaced_by text) RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+    grace CONSTANT interval := '24 hours';
+    secrets_max CONSTANT int := 3;
+BEGIN
+    INSERT INTO worker.retired_secrets (webhook_id, secret, until_at)
+    VALUES (retire_secret.webhook_id, retire_secret.secret, now() + grace);
+    DELETE FROM worker.retired_secrets AS r
+    WHERE r.webhook_id = retire_secret.webhook_id
+      AND (r.until_at <= now() OR r.secret = replaced_by OR r.id NOT IN (
+          SELECT kept.id FROM worker.retired_secrets AS kept
+          WHERE kept.webhook_id = retire_secret.webhook_id
+          ORDER BY kept.id DESC LIMIT secrets_max));
+END $$;
+
+CREATE FUNCTION worker.follow_webhook() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    IF OLD.secret <> NEW.secret THEN
+        PERFORM worker.retire_secret(NEW.id, OLD.secret, NEW.secret);
+    END IF;
+    IF OLD.is_active AND NOT NEW.is_active THEN
+        PERFORM worker.cancel_deliveries(NEW.id, coalesce(
+            (SELECT 'cancelled: the webhook was disabled before this was delivered, because '
+                    || e.disabled_reason
+             FROM worker.endpoints AS e WHERE e.webhook_id = NEW.id),
+            'cancelled: the webhook was deactivated before this was delivered'));
+    END IF;
+    -- What was learnt of the receiver is of another one, or of one that was mended.
+    IF OLD.url <> NEW.url OR OLD.secret <> NEW.secret OR (NEW.is_active AND NOT OLD.is_active) THEN
+        DELETE FROM worker.endpoints AS e WHERE e.webhook_id = NEW.id;
+        DELETE FROM worker.lane_holds AS h WHERE h.lane = 'deliver_webhook:' || NEW.id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER follow_webhook AFTER UPDATE OF url, secret, is_active ON public.webhooks
+    FOR EACH ROW WHEN ((OLD.url, OLD.secret, OLD.is_active)
+                       IS DISTINCT FROM (NEW.url, NEW.secret, NEW.is_active))
+    EXECUTE FUNCTION worker.follow_webhook();
+
+CREATE FUNCTION worker.forget_webhook() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    DELETE FROM worker.lane_holds AS h WHERE h.lane = 'deliver_webhook:' || OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_webhook AFTER DELETE ON public.webhooks
+    FOR EACH ROW EXECUTE FUNCTION worker.forget_webhook();
+
+-- Told once, however many decide it at a time: the first one locks the row, and both make the
+-- same ids of it. False where it is inactive already.
+CREATE FUNCTION worker.disable_webhook(
+    webhook_id uuid, reason text, failing_since timestamptz
+) RETURNS boolean
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+    hook public.webhooks;
+    told_id uuid := md5('webhook_disabled:' || webhook_id || ':'
+                        || extract(epoch FROM failing_since))::uuid;
+BEGIN
+    SELECT w.* INTO hook FROM public.webhooks AS w
+    WHERE w.id = disable_webhook.webhook_id AND w.is_active FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO worker.endpoints AS e (webhook_id, disabled_reason, failing_since)
+    VALUES (hook.id, reason, disable_webhook.failing_since)
+    ON CONFLICT ON CONSTRAINT endpoints_pkey DO UPDATE
+    SET disabled_reason = excluded.disabled_reason, updated_at = now();
+    UPDATE public.webhooks AS w SET is_active = false WHERE w.id = hook.id;
+    INSERT INTO public.notifications
+        (id, user_id, agent_id, type, title, message, priority, action_url, action_label)
+    VALUES (told_id, hook.user_id, hook.agent_id, 'webhook_disabled', 'Webhook disabled',
+            format('%s was disabled: %s. Nothing is sent to %s until you activate it again; what '
+                   'was missed can be recovered then.', hook.name, reason, hook.url),
+            'high', '/webhooks/' || hook.id, 'Open webhook')
+    ON CONFLICT ON CONSTRAINT notifications_pkey DO NOTHING;
+    PERFORM private.write_email(
+        hook.user_id, 'webhook_disabled', jsonb_build_object(
+            'webhook_id', hook.id, 'webhook_name', hook.name, 'url', hook.url, 'reason', reason,
+            'failing_since', disable_webhook.failing_since),
+        id => told_id);
+    RETURN true;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION worker.enqueue_deliveries, worker.begin_plan, worker.renew_deliveries,
+    worker.count_inserted_deliveries, worker.count_updated_deliveries, worker.fail_delivery,
+    worker.retry_delivery, worker.end_delivery_jobs, worker.forget_deliveries,
+    worker.cancel_deliveries, worker.retire_secret, worker.follow_webhook, worker.forget_webhook,
+    worker.disable_webhook FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION worker.disable_webhook TO service_role;
+
+-- What stood here before anybody delivered.
+
+UPDATE public.webhook_deliveries
+SET status = 'cancelled', next_retry_at = NULL,
+    error_message = 'cancelled: this event was more than a day old when delivering began'
+WHERE status IN ('pending', 'retrying') AND created_at < now() - interval '1 day';
+UPDATE public.webhook_deliveries SET status = 'pending', next_retry_at = now()
+WHERE status IN ('pending', 'retrying');
+UPDATE public.webhooks AS w
+SET total_deliveries = counted.delivered + counted.failed,
+    successful_deliveries = counted.delivered, failed_deliveries = counted.failed
+FROM (SELECT d.webhook_id, count(*) FILTER (WHERE d.status = 'delivered') AS delivered,
+             count(*) FILTER (WHERE d.status IN ('failed', 'blocked')) AS failed
+      FROM public.webhook_deliveries AS d GROUP BY d.webhook_id) AS counted
+WHERE counted.webhook_id = w.id;
