@@ -4,6 +4,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from urllib.parse import quote
 
+from pipelines.email.formats import day, money
 from pipelines.email.registry import Template
 
 LEADS_LISTED_MAX = 10
@@ -68,8 +69,20 @@ def change(values: Values, name: str) -> str | None:
     return f"+{percent} %" if percent > 0 else f"−{-percent} %" if percent < 0 else "no change"
 
 
-def of_money(values: Values) -> Values:
-    return {"currency": values["currency"] or CURRENCY}
+def of_trial(values: Values) -> Values:
+    currency = values["currency"] or CURRENCY
+    price = values["price"]
+    cycle = f" a {values['billing_cycle']}" if values["billing_cycle"] else ""
+    told = None if price is None else money(price, currency) + cycle
+    return {"currency": currency, "price_text": told}
+
+
+def of_invoice(values: Values) -> Values:
+    start, end = values["period_start"], values["period_end"]
+    return {
+        "currency": values["currency"] or CURRENCY,
+        "period": f"{day(start)} to {day(end)}" if start and end else None,
+    }
 
 
 OWN = {
@@ -77,24 +90,31 @@ OWN = {
     "follow_up_reminder": of_leads,
     "usage_limit": of_usage,
     "weekly_digest": of_week,
-    "trial_ending": of_money,
-    "invoice": of_money,
+    "trial_ending": of_trial,
+    "invoice": of_invoice,
 }
 
 
 def own_action(template: Template, values: Values, app_url: str) -> Values:
     """What the data wants the button to be, else what the template has. Both parts or none."""
     url = values["action_url"] or values.get("invoice_url") or app_page(template, values, app_url)
-    label = values["action_label"] or template.action_label or "Open Avivro"
-    if values.get("many") and not values["action_label"]:
-        label = "Open leads"
-    if values.get("invoice_url") and not (values["action_url"] or values["action_label"]):
-        label = "View invoice"
-    return values | {"action_url": url, "action_label": label}
+    return values | {
+        "action_url": url,
+        "action_label": values["action_label"] or label(template, values),
+    }
+
+
+def label(template: Template, values: Values) -> str:
+    if values.get("many"):
+        return "Open leads"
+    if values.get("invoice_url") and not values["action_url"]:
+        return "View invoice"
+    return template.action_label or "Open Avivro"
 
 
 def app_page(template: Template, values: Values, app_url: str) -> str | None:
     if not (app_url and template.action_path):
         return None
     lead = None if values.get("many") else values.get("lead_id")
-    return app_url.rstrip("/") + template.action_path.format(lead_id=quote(lead or "", safe=""))
+    path = template.action_path.format(lead_id=quote(lead or "", safe=""))
+    return app_url.rstrip("/") + path.rstrip("/")

@@ -60,8 +60,9 @@ def render(
     """
     found = find(template)
     values = derive(found, read(found, data, app_url), app_url)
-    title = headline(found, values, subject)
-    page = values | {"subject": title, "because": found.because, "app_url": app_url}
+    own = fields.flatten(SUBJECTS[found.name].render(values))
+    title = given(subject) or own
+    page = values | {"subject": title, "subject_line": own, "because": found.because}
     html = INLINER.inline(PAPER.get_template(f"{found.name}.html.j2").render(page))
     check_size(found, html)
     text = PAPER.get_template(f"{found.name}.txt.j2").render(page)
@@ -94,6 +95,7 @@ def read(template: Template, data: Mapping[str, Any], app_url: str) -> dict[str,
         setting = Setting(app_url, UTC if clock is None else zone.read(clock, Setting()))
     except WrongValue:
         setting = Setting(app_url)
+    data = with_action(data)
     values = {
         each.name: value(template, each, data, setting) for each in (*others, *template.fields)
     }
@@ -102,6 +104,14 @@ def read(template: Template, data: Mapping[str, Any], app_url: str) -> dict[str,
             f"template {template.name}: category must be one of {', '.join(CATEGORIES)}"
         )
     return values
+
+
+def with_action(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A button may also come as one object: {"action": {"label": ..., "url": ...}}."""
+    action = data.get("action")
+    if not isinstance(action, Mapping):
+        return data
+    return {"action_label": action.get("label"), "action_url": action.get("url"), **data}
 
 
 def value(
@@ -118,18 +128,13 @@ def value(
         raise Permanent(f"template {template.name}: {field.name} {wrong}") from None
 
 
-def headline(template: Template, values: dict[str, Any], subject: str | None) -> str:
-    """One line, whatever the row or the data holds: a subject is a header."""
+def given(subject: str | None) -> str | None:
+    """One line, whatever the row holds: a subject is a header."""
     try:
-        own = fields.flatten(fields.plain(subject)) if subject else ""
+        text = fields.flatten(fields.plain(subject or ""))
     except WrongValue as wrong:
         raise Permanent(f"the subject {wrong}") from None
-    written = own or fields.flatten(subject_of(template, values))
-    return fields.cut(written, SUBJECT_CHARS_MAX)
-
-
-def subject_of(template: Template, values: dict[str, Any]) -> str:
-    return SUBJECTS[template.name].render(values)
+    return fields.cut(text, SUBJECT_CHARS_MAX) or None
 
 
 def check_size(template: Template, html: str) -> None:
