@@ -49,9 +49,12 @@ WHERE id IN (
     ORDER BY run_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED)
 
 -- name: next_due_s
--- Seconds until the next scheduled or retryable row is due; null without one.
-SELECT extract(epoch FROM min(run_at) - clock_timestamp())::float8 FROM worker.jobs
-WHERE state IN ('scheduled', 'retryable') AND NOT blocked
+-- Seconds until the next scheduled or retryable row is due, or a lane is held no longer; null
+-- without either.
+SELECT extract(epoch FROM least(
+    (SELECT min(run_at) FROM worker.jobs
+     WHERE state IN ('scheduled', 'retryable') AND NOT blocked),
+    (SELECT min(until_at) FROM worker.lane_holds WHERE until_at > now())) - clock_timestamp())::float8
 
 -- name: claim_jobs
 -- Only the dispatch we were sent for; a stale or repeated message claims nothing.

@@ -68,8 +68,11 @@ def take_queues(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int,
     return {queue: (threads, job_ms) for queue, threads, job_ms in rows}
 
 
-def count_in_flight(conn: Connection) -> list[tuple[str, UUID, str, int]]:
-    """(queue, tenant, lane, jobs dispatched or running); a tenant of zeros stands for none."""
+def count_in_flight(conn: Connection) -> list[tuple[str, UUID, str, int, bool]]:
+    """(queue, tenant, lane, jobs dispatched or running, whether one has run for over a second).
+
+    A tenant of zeros stands for none.
+    """
     return conn.execute(SQL.count_in_flight).fetchall()
 
 
@@ -121,6 +124,11 @@ def list_limits(conn: Connection) -> dict[str, Limit]:
 def list_weights(conn: Connection) -> dict[UUID, float]:
     """Shares of tenants that have one other than 1."""
     return dict(conn.execute(SQL.list_weights).fetchall())
+
+
+def list_holds(conn: Connection, lanes: Sequence[str]) -> dict[str, int]:
+    """By name, how many jobs in flight those of these lanes may have that are held back now."""
+    return dict(conn.execute(SQL.list_holds, {"lanes": list(lanes)}).fetchall())
 
 
 def fill_buckets(conn: Connection, rates_per_s: Mapping[str, float]) -> dict[str, float]:

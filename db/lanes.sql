@@ -13,7 +13,8 @@ FROM (SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads,
 WHERE pg_try_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(served.queue))
 
 -- name: count_in_flight
-SELECT queue, coalesce(tenant, '00000000-0000-0000-0000-000000000000'::uuid), lane, count(*)
+SELECT queue, coalesce(tenant, '00000000-0000-0000-0000-000000000000'::uuid), lane, count(*),
+       bool_or(state = 'running' AND started_at < clock_timestamp() - interval '1 second')
 FROM worker.jobs WHERE state IN ('dispatched', 'running') GROUP BY queue, tenant, lane
 
 -- name: list_lanes
@@ -74,6 +75,12 @@ SELECT tenant, weight FROM worker.tenants WHERE weight <> 1
 -- Kinds whose lanes are held back.
 SELECT kind, cap, rate_per_s, burst FROM worker.kinds
 WHERE cap IS NOT NULL OR rate_per_s IS NOT NULL
+
+-- name: list_holds
+SELECT h.lane, h.cap FROM (
+    SELECT lane, CASE WHEN until_at <= clock_timestamp() THEN then_cap ELSE cap END AS cap
+    FROM worker.lane_holds WHERE lane = ANY(%(lanes)s::text[])) AS h
+WHERE h.cap IS NOT NULL
 
 -- name: fill_buckets
 -- What the buckets of these lanes hold by now; a lane without a row has a full one.

@@ -7,7 +7,7 @@ its lanes (kinds, endpoints) take turns; within a lane the oldest job is first.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
@@ -20,6 +20,11 @@ from db.lanes import Dispatched, Lane, Limit
 TENANTS_KEPT_MAX = 10_000
 # One thread in so many is not given to a tenant that has all the others.
 SPARE_SHARE = 5
+# Of a queue with many slots: each lane leaves room for so many more like it, as a part of all.
+LIKE_IT_SHARE = 24
+# Lanes whose jobs take long have at most this part of them, all together.
+SLOW_SHARE = 2
+NO_LIMIT = Limit()
 
 
 @dataclass
@@ -47,26 +52,36 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """What a queue has dispatched or running; `tenant_max` is what one tenant may have of it."""
+    """What a queue has dispatched or running; `tenant_max` is what one tenant may have of it.
+
+    A lane is slow when a job of it has run for over a second.
+    """
 
     jobs: int
     by_lane: Mapping[str, int]
     by_tenant: Mapping[UUID, int]
+    slow: frozenset[str]
+    slow_by_tenant: Mapping[UUID, int]
     tenant_max: int | None
 
     @classmethod
     def of(
-        cls, queue: str, counts: Sequence[tuple[str, UUID, str, int]], *, threads: int | None
+        cls, queue: str, counts: Sequence[tuple[str, UUID, str, int, bool]], *, threads: int | None
     ) -> Self:
-        """From rows of (queue, tenant, lane, jobs); with `threads` no tenant may fill them all."""
+        """From rows of (queue, tenant, lane, jobs, whether one of them is slow); with `threads`
+        no tenant may fill them all.
+        """
+        own = [row[1:] for row in counts if row[0] == queue]
         by_lane: Counter[str] = Counter()
         by_tenant: Counter[UUID] = Counter()
-        for name, tenant, lane, number in counts:
-            if name == queue:
-                by_lane[lane] += number
-                by_tenant[tenant] += number
+        slow_by_tenant: Counter[UUID] = Counter()
+        for tenant, lane, number, is_slow in own:
+            by_lane[lane] += number
+            by_tenant[tenant] += number
+            slow_by_tenant[tenant] += number if is_slow else 0
+        slow = frozenset(lane for _, lane, _, is_slow in own if is_slow)
         tenant_max = None if threads is None else tenant_cap(threads)
-        return cls(by_lane.total(), by_lane, by_tenant, tenant_max)
+        return cls(by_lane.total(), by_lane, by_tenant, slow, slow_by_tenant, tenant_max)
 
     def tenants_left(self, found: Sequence[Lane]) -> dict[UUID, int]:
         if self.tenant_max is None:
@@ -168,18 +183,97 @@ def allowances(
     *,
     in_flight: Mapping[str, int],
     tokens: Mapping[str, float],
+    holds: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, float]:
-    """What caps and rates still allow, by lane name; lanes without a limit are left out."""
+    """What caps, rates and holds still allow, by lane name; lanes without any are left out."""
     left: dict[str, float] = {}
     for lane in lanes:
-        if (limit := limits.get(lane.kind)) is None:
+        if (limit := limits.get(lane.kind, NO_LIMIT)) is NO_LIMIT and lane.lane not in holds:
             continue
-        by_cap = float("inf") if limit.cap is None else limit.cap - in_flight.get(lane.lane, 0)
+        caps = [cap for cap in (limit.cap, holds.get(lane.lane)) if cap is not None]
+        by_cap = min(caps, default=float("inf")) - in_flight.get(lane.lane, 0)
         by_rate = float("inf")
         if limit.rate_per_s is not None:
             by_rate = min(limit.burst, tokens.get(lane.lane, limit.burst))
         left[lane.lane] = min(by_cap, by_rate)
     return left
+
+
+def fewest_first(
+    lanes: Sequence[Lane], in_flight: Mapping[str, int], luck: Callable[[], float]
+) -> list[Lane]:
+    """Those with the fewest jobs in flight first, in no order among equals: where a few slots
+    become free at a time, it must not be always the same lane that gets them.
+    """
+    return sorted(lanes, key=lambda lane: (in_flight.get(lane.lane, 0), luck()))
+
+
+def share_slots(
+    lanes: Sequence[Lane],
+    left: Mapping[str, float],
+    flying: InFlight,
+    *,
+    slots: int,
+    held: Set[str],
+) -> dict[str, float]:
+    """`left`, cut to what is fair to lanes that come next: of the queue, and of each tenant.
+
+    For queues with more slots than lanes: whoever has nothing in flight then finds one free,
+    however many lanes hold theirs for long. `lanes` are in the order in which slots are given;
+    those that are `held` to some jobs at a time are taken for slow ones.
+    """
+    by_tenant: dict[UUID, list[str]] = {}
+    for lane in lanes:
+        by_tenant.setdefault(lane.tenant, []).append(lane.lane)
+    slow, counts = flying.slow | held, flying.by_lane
+    whole = Slots(slots, flying.jobs, sum(flying.slow_by_tenant.values()))
+    cuts = [whole.cut([lane.lane for lane in lanes], counts, slow)]
+    for tenant, names in by_tenant.items():
+        own = Slots(
+            flying.tenant_max or slots,
+            flying.by_tenant.get(tenant, 0),
+            flying.slow_by_tenant.get(tenant, 0),
+        )
+        cuts.append(own.cut(names, counts, slow))
+    fair = dict(left)
+    for cut in cuts:
+        for name, share in cut.items():
+            fair[name] = min(fair.get(name, share), share)
+    return fair
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What there is to share: slots in all, those taken, and those taken by slow lanes."""
+
+    all: int
+    taken: int
+    slow: int
+
+    def cut(
+        self, names: Sequence[str], counts: Mapping[str, int], slow: Set[str]
+    ) -> dict[str, int]:
+        """How many more jobs each of these lanes may have in flight."""
+        level = self.level([counts.get(name, 0) for name in names if name not in slow])
+        shares = {name: level - counts.get(name, 0) for name in names if name not in slow}
+        sluggish = [name for name in names if name in slow]
+        if sluggish:
+            budget = max(0, self.all // SLOW_SHARE - self.slow)
+            each, more = divmod(budget, len(sluggish))
+            shares |= {name: each + (place < more) for place, name in enumerate(sluggish)}
+        return shares
+
+    def level(self, counts: Sequence[int]) -> int:
+        """The most that each lane may have so that, when all have it, a number of others could
+        have as much. One at least.
+        """
+        free, others = self.all - self.taken, max(1, self.all // LIKE_IT_SHARE)
+        lanes_by_count = Counter(counts)
+        for level in range(free // others, 1, -1):
+            wanted = sum(n * (level - had) for had, n in lanes_by_count.items() if had < level)
+            if wanted + others * level <= free:
+                return level
+        return 1
 
 
 def tenant_cap(threads: int) -> int | None:
@@ -197,8 +291,13 @@ def held_s(
     limits: Mapping[str, Limit],
     *,
     longest_s: float,
+    stopped: Set[str] = frozenset(),
 ) -> float | None:
-    """Seconds until a limit may let one of these lanes go on; None when no limit holds one."""
+    """Seconds until a limit may let one of these lanes go on; None when no limit holds one.
+
+    Nothing that happens to the others lets those go on that are `stopped`.
+    """
+    lanes = [lane for lane in lanes if lane.lane not in stopped]
     waits_s = [longest_s for lane in lanes if left.get(lane.lane, 1) < 1]
     for lane in lanes:
         limit = limits.get(lane.kind)

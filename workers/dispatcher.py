@@ -6,6 +6,7 @@ whoever holds its lock in that moment.
 """
 
 import logging
+import random
 import threading
 import time
 from collections import Counter
@@ -23,13 +24,14 @@ from db.pool import Connection
 from workers import dealing, metrics
 from workers.broker import AHEAD_MS, window_jobs
 from workers.dealing import InFlight, Rules, Shares
-from workers.jobs import LONG_QUEUES, QUEUES
+from workers.jobs import LONG_QUEUES, LOOP_QUEUES, QUEUES
 from workers.runway import EpochLost, Runway, RunwayDown
 
 RUNWAY_JOBS_MAX = 1000
 ROWS_MAX = 1000
 # Lanes looked at in one turn; with more, the next turn goes on behind the last one.
 LANES_MAX = 1000
+NEXT_LANES_S = 0.05
 # A lane that has fewer jobs than it was dealt leaves room to deal again.
 DEALS_MAX = 8
 BUSY_SLEEP_S = 0.005
@@ -149,11 +151,13 @@ class Dispatcher:
             flying = InFlight.of(
                 queue, in_flight, threads=threads if queue in LONG_QUEUES else None
             )
-            room = runway_jobs(threads, job_ms) - flying.jobs
+            slots = threads if queue in LOOP_QUEUES else None
+            room = (slots or runway_jobs(threads, job_ms)) - flying.jobs
             if room <= 0:
                 waits_s.append(BUSY_SLEEP_S_MAX)
                 continue
-            dispatched, held_s = self._deal(queue, min(room, ROWS_MAX), flying, rules, epoch)
+            room = min(room, ROWS_MAX)
+            dispatched, held_s = self._deal(queue, room, flying, rules, epoch, slots=slots)
             waits_s += [] if held_s is None else [held_s]
             if dispatched:
                 dealt[queue] = dispatched
@@ -170,7 +174,14 @@ class Dispatcher:
         return Rules(self._limits, self._weights, paused)
 
     def _deal(
-        self, queue: str, room: int, flying: InFlight, rules: Rules, epoch: UUID
+        self,
+        queue: str,
+        room: int,
+        flying: InFlight,
+        rules: Rules,
+        epoch: UUID,
+        *,
+        slots: int | None,
     ) -> tuple[list[Dispatched], float | None]:
         """The jobs dispatched, in order; and when a limit lets go that holds others back."""
         hand = self._hands[queue]
@@ -178,7 +189,14 @@ class Dispatcher:
         if not found:
             return [], None
         tokens = self._fill_buckets(found, rules.rated)
-        left = dealing.allowances(found, rules.limits, in_flight=flying.by_lane, tokens=tokens)
+        holds = self._list_holds(found)
+        left = dealing.allowances(
+            found, rules.limits, in_flight=flying.by_lane, tokens=tokens, holds=holds
+        )
+        if slots is not None:
+            found = dealing.fewest_first(found, flying.by_lane, random.random)
+            slow = {lane for lane, cap in holds.items() if cap > 0}
+            left = dealing.share_slots(found, left, flying, slots=slots, held=slow)
         tenants_left = flying.tenants_left(found)
         dispatched: list[Dispatched] = []
         for _ in range(DEALS_MAX):
@@ -202,9 +220,14 @@ class Dispatcher:
             found = [lane for lane in found if lane not in done]
         hand.shares.advance(lane.tenant for lane in found if left.get(lane.lane, 1) >= 1)
         self._store_buckets(dispatched, rules.rated, tokens)
+        if not dispatched and hand.after is not None:
+            return dispatched, NEXT_LANES_S
         if any(number < 1 for number in tenants_left.values()):
             return dispatched, BUSY_SLEEP_S_MAX
-        return dispatched, dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX)
+        stopped = {lane for lane, cap in holds.items() if cap == 0}
+        return dispatched, dealing.held_s(
+            found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX, stopped=stopped
+        )
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
         found = lanes.list_lanes(self._conn, queue=queue, after=hand.after, lanes_max=LANES_MAX)
@@ -213,6 +236,11 @@ class Dispatcher:
             return self._list_lanes(queue, hand)
         hand.after = found[-1] if len(found) == LANES_MAX else None
         return found
+
+    def _list_holds(self, found: Sequence[Lane]) -> dict[str, int]:
+        """Only what has a limit key can be held: other queues pay nothing for it."""
+        keyed = list({lane.lane for lane in found if ":" in lane.lane})
+        return lanes.list_holds(self._conn, keyed) if keyed else {}
 
     def _fill_buckets(self, found: Sequence[Lane], rated: Mapping[str, Limit]) -> dict[str, float]:
         rates_per_s = {

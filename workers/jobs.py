@@ -179,6 +179,8 @@ QUEUES = {"knowledge": 5, "default": 8}
 # fmt: on
 # Jobs of these take seconds: no tenant gets all the threads at once.
 LONG_QUEUES = frozenset({"knowledge"})
+# Jobs of these only wait for others: all of a process run on its one event loop, as coroutines.
+LOOP_QUEUES = frozenset({"webhooks"})
 BY_PAYLOAD = {kind.payload: kind for kind in KINDS.values()}
 
 

@@ -136,6 +136,142 @@ def test_a_cap_lets_the_next_go_when_one_ends(
     assert ran == [[ids[0]], [ids[1]], [ids[2]], []]
 
 
+def hold(conn: Connection, key: str, *, cap: int = 0, for_s: float | None = None) -> None:
+    conn.execute(
+        "INSERT INTO worker.lane_holds (lane, cap, until_at, reason)"
+        " VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s), 'it refuses everything')",
+        (f"probe:{key}", cap, for_s),
+    )
+
+
+def release(conn: Connection, key: str) -> None:
+    conn.execute("DELETE FROM worker.lane_holds WHERE lane = %s", (f"probe:{key}",))
+
+
+@pytest.fixture
+def keyed(conn: Connection) -> None:
+    conn.execute("UPDATE worker.kinds SET cap = 16, limit_by = 'effect' WHERE kind = 'probe'")
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_held_lane_gets_nothing_and_delays_no_other(
+    conn: Connection, runway: Runway, dealer: Dispatcher
+) -> None:
+    worker_id = start_worker(conn)
+    hold(conn, "dead")
+    dead = fill(conn, 10, effect="dead")
+    (live,) = fill(conn, 1, effect="live")
+
+    turn = dealer.turn()
+    ran = run_taken(conn, runway, worker_id)
+    release(conn, "dead")
+    dealer.turn()
+
+    assert (ran, turn.held_s) == ([live], None)
+    assert run_taken(conn, runway, worker_id) == dead
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_hold_that_allows_some_is_a_cap(
+    conn: Connection, runway: Runway, dealer: Dispatcher
+) -> None:
+    worker_id = start_worker(conn)
+    hold(conn, "slow", cap=2)
+    slow = fill(conn, 5, effect="slow")
+
+    turn = dealer.turn()
+    first = run_taken(conn, runway, worker_id)
+    dealer.turn()
+
+    assert (first, turn.held_s) == (slow[:2], dispatcher.BUSY_SLEEP_S_MAX)
+    assert run_taken(conn, runway, worker_id) == slow[2:4]
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_sleeping_dispatcher_goes_on_when_a_hold_ends(
+    conn: Connection, database_url: str, runway: Runway
+) -> None:
+    worker_id = start_worker(conn)
+    hold(conn, "dead", for_s=0.3)
+    dead = fill(conn, 3, effect="dead")
+    slept: list[float] = []
+    stopped = threading.Event()
+
+    def wait(timeout_s: float) -> None:
+        slept.append(timeout_s)
+        stopped.wait(timeout_s)
+
+    with connect(database_url) as own:
+        running = threading.Thread(target=Dispatcher(own, runway, wait=wait).run, args=(stopped,))
+        running.start()
+        ran = wait_until(lambda: run_taken(conn, runway, worker_id), "the hold's end")
+        stopped.set()
+        running.join()
+
+    assert ran == dead
+    assert slept[0] < 0.3
+
+
+@pytest.mark.usefixtures("keyed")
+def test_whoever_changes_a_hold_wakes_a_sleeping_dispatcher(
+    conn: Connection, database_url: str
+) -> None:
+    with connect(database_url, autocommit=True) as listener:
+        listener.execute("LISTEN worker_jobs")
+        hold(conn, "awake")
+        jobs.set_idle(conn, idle=True)
+        hold(conn, "dead")
+        conn.execute("UPDATE worker.lane_holds SET cap = 1 WHERE lane = 'probe:dead'")
+        release(conn, "dead")
+
+        calls = list(listener.notifies(timeout=5, stop_after=3))
+
+    assert len(calls) == 3
+
+
+@pytest.mark.usefixtures("keyed")
+def test_held_jobs_cost_a_turn_nothing(
+    conn: Connection, runway: Runway, dealer: Dispatcher
+) -> None:
+    worker_id = start_worker(conn)
+    hold(conn, "dead")
+    fill(conn, 10_000, effect="dead")
+    (live,) = fill(conn, 1, effect="live")
+    dealer.turn()
+    scanned = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = %s"
+
+    def rows_read() -> int:
+        """What all turns so far read of the backlog's index."""
+        dealer._conn.execute("SELECT pg_stat_force_next_flush()")
+        dealer._conn.commit()
+        row = conn.execute(scanned, ["jobs_available_idx"]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    before = rows_read()
+    dealer.turn()
+
+    assert run_taken(conn, runway, worker_id) == [live]
+    assert rows_read() - before < 10
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_lane_behind_many_held_ones_is_found(
+    conn: Connection, runway: Runway, dealer: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "LANES_MAX", 10)
+    worker_id = start_worker(conn)
+    for number in range(30):
+        hold(conn, f"dead {number}")
+        fill(conn, 1, effect=f"dead {number}")
+    (live,) = fill(conn, 1, effect="live")
+
+    turns = [dealer.turn() for _ in range(4)]
+
+    assert [turn.held_s for turn in turns[:3]] == [dispatcher.NEXT_LANES_S] * 3
+    assert run_taken(conn, runway, worker_id) == [live]
+
+
 def test_a_rate_allows_its_burst_and_then_its_pace(
     conn: Connection, runway: Runway, dealer: Dispatcher
 ) -> None:
@@ -246,7 +382,7 @@ def test_two_dispatchers_share_the_work_and_send_each_job_once(
 
     def work() -> bool:
         nonlocal in_flight_most
-        in_flight = sum(number for _, _, _, number in lanes.count_in_flight(conn))
+        in_flight = sum(row[3] for row in lanes.count_in_flight(conn))
         in_flight_most = max(in_flight_most, in_flight)
         ran.extend(run_taken(conn, runway, worker_id))
         return len(ran) >= len(ids)

@@ -1,0 +1,24 @@
+-- What is held back for a while although neither an operator nor its kind says so: the lane of an
+-- endpoint that refuses everything gets no jobs, the one of a slow endpoint few at a time.
+CREATE TABLE worker.lane_holds (
+    lane text PRIMARY KEY,
+    cap int NOT NULL DEFAULT 0 CHECK (cap >= 0),
+    until_at timestamptz,
+    then_cap int CHECK (then_cap > 0),
+    reason text
+);
+COMMENT ON TABLE worker.lane_holds IS
+    'Of lanes that have a limit key (kind:key): a whole kind is paused, not held.';
+COMMENT ON COLUMN worker.lane_holds.cap IS 'Jobs of the lane in flight at a time; 0: none.';
+COMMENT ON COLUMN worker.lane_holds.until_at IS
+    'Past it the row means nothing, or its then_cap; null: for good.';
+COMMENT ON COLUMN worker.lane_holds.then_cap IS
+    'As cap, once until_at has passed: what was stopped begins again with a few.';
+-- A dispatcher sleeps until the first of them ends.
+CREATE INDEX lane_holds_until_idx ON worker.lane_holds (until_at) WHERE until_at IS NOT NULL;
+
+ALTER TABLE worker.lane_holds ENABLE ROW LEVEL SECURITY;
+GRANT ALL ON worker.lane_holds TO service_role;
+
+CREATE TRIGGER wake_dispatcher AFTER INSERT OR UPDATE OR DELETE ON worker.lane_holds
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.wake_dispatcher();
