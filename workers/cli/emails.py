@@ -1,0 +1,8 @@
+"""`avivro emails`: what was sent to whom, and what it looks like."""
+
+import typer
+
+from workers.cli import preview
+
+app = typer.Typer(no_args_is_help=True)
+app.command("preview")(preview.preview)
