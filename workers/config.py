@@ -9,6 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from db.auth import AuthSettings
+from pipelines.email import keys, signature
 from pipelines.gateways.addresses import Egress
 from pipelines.sealing import parse_keys
 
@@ -103,10 +104,10 @@ def read(env: Mapping[str, str]) -> Config:
         service_api_key=env.get("SERVICE_API_KEY"),
         otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
         public_url=url(env, "PUBLIC_URL", ("https", "http")),
-        link_signing_key=signing_key(env, "LINK_SIGNING_KEY"),
+        link_signing_key=link_signing_key(env),
         email_url=url(env, "EMAIL_URL", ("smtp", "smtps", "resend", "file")),
         email_from=env.get("EMAIL_FROM", SENDER),
-        email_webhook_secret=env.get("EMAIL_WEBHOOK_SECRET"),
+        email_webhook_secret=email_webhook_secret(env),
         webhook_retry_schedule_s=retry_schedule_s(env),
         webhook_timeout_s=webhook_timeout_s(env),
     )
@@ -125,17 +126,33 @@ def either(env: Mapping[str, str], name: str) -> str:
 
 
 def jwt_secret(env: Mapping[str, str]) -> str | None:
-    return signing_key(env, "JWT_SECRET")
-
-
-def signing_key(env: Mapping[str, str], name: str) -> str | None:
-    secret = env.get(name)
+    secret = env.get("JWT_SECRET")
     if secret is not None and len(secret) < SECRET_CHARS_MIN:
         raise ConfigError(
-            f"{name} has {len(secret)} characters, {SECRET_CHARS_MIN} are needed, for "
+            f"JWT_SECRET has {len(secret)} characters, {SECRET_CHARS_MIN} are needed, for "
             "example from: openssl rand -hex 32"
         )
     return secret
+
+
+def link_signing_key(env: Mapping[str, str]) -> str | None:
+    """The keys as they stand there."""
+    value = env.get("LINK_SIGNING_KEY")
+    try:
+        keys.parse_keys(value or "")
+    except ValueError as error:
+        raise ConfigError(f"LINK_SIGNING_KEY: {error}") from error
+    return value
+
+
+def email_webhook_secret(env: Mapping[str, str]) -> str | None:
+    """The secrets as they stand there."""
+    value = env.get("EMAIL_WEBHOOK_SECRET")
+    try:
+        signature.parse_secrets(value or "")
+    except ValueError as error:
+        raise ConfigError(f"EMAIL_WEBHOOK_SECRET: {error}") from error
+    return value
 
 
 def retry_schedule_s(env: Mapping[str, str]) -> tuple[float, ...]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from pipelines.email.keys import parse_keys as parse_keys
 from pipelines.email.mailbox import hash_address
 
-KEY_CHARS_MIN = 32
 # Half of the hash is past guessing (NIST SP 800-107) and keeps the links short.
 MAC_BYTES = 16
 ID_BYTES = 16
@@ -46,18 +46,6 @@ class Unsubscription:
     category: str
     user_id: UUID | None
     email_id: UUID | None
-
-
-def parse_keys(value: str) -> tuple[bytes, ...]:
-    """Read LINK_SIGNING_KEY: keys with commas between, newest first. Raises ValueError."""
-    keys = [each.strip() for each in value.split(",") if each.strip()]
-    for place, key in enumerate(keys, start=1):
-        if len(key) < KEY_CHARS_MIN:
-            raise ValueError(
-                f"key {place} has {len(key)} characters, {KEY_CHARS_MIN} are needed, for example "
-                "from: openssl rand -hex 32"
-            )
-    return tuple(key.encode() for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +113,13 @@ class Links:
         # All keys are tried, so that the time tells nothing of which one it was.
         fits = [hmac.compare_digest(mac, sign(key, purpose, body)) for key in self.keys]
         return body if any(fits) else None
+
+
+def open_links(public_url: str | None, signing_key: str | None) -> Links | None:
+    """From PUBLIC_URL and LINK_SIGNING_KEY; without either, mails carry no links of ours."""
+    if not public_url or not signing_key:
+        return None
+    return Links(public_url, parse_keys(signing_key))
 
 
 def sign(key: bytes, purpose: str, body: bytes) -> bytes:

@@ -26,13 +26,14 @@ class Note:
     unsubscription: Unsubscription | None = None
 
 
-def record(conn: Connection, notes: Sequence[Note]) -> None:
-    """Store these and take them in where the mails can; told twice, they count once."""
+def record(conn: Connection, notes: Sequence[Note]) -> bool:
+    """Store these and take them in; told twice, they count once. Whether some have to wait."""
     for note in notes:
         if note.unsubscription is not None:
             unsubscribe(conn, note.unsubscription)
     found = email_events.insert_events(conn, [note.told for note in notes])
-    settle(conn, sorted({email_id for email_id in found if email_id is not None}))
+    mails = {email_id for email_id in found if email_id is not None}
+    return settle(conn, sorted(mails)) < len(mails) or None in found
 
 
 def catch_up(conn: Connection, *, within_s: float) -> bool:
@@ -61,12 +62,13 @@ def find_address(conn: Connection, asked: Unsubscription) -> str | None:
     return address if hash_address(address) == asked.address_hash else None
 
 
-def settle(conn: Connection, email_ids: Sequence[UUID]) -> None:
-    """Move these mails to where all that is known of them leads."""
+def settle(conn: Connection, email_ids: Sequence[UUID]) -> int:
+    """Move these mails to where all that is known of them leads; how many could be moved."""
     mails = email_events.hold_mails(conn, email_ids)
     events = email_events.list_events(conn, [mail.id for mail in mails])
     for mail in mails:
         settle_mail(conn, mail, events[mail.id])
+    return len(mails)
 
 
 def settle_mail(conn: Connection, mail: Mail, events: Sequence[Event]) -> None:

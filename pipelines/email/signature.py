@@ -27,7 +27,8 @@ def parse_secrets(value: str) -> tuple[bytes, ...]:
 
 def parse_secret(secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        bare = secret.removeprefix(PREFIX).rstrip("=")
+        key = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (ValueError, binascii.Error):
         key = b""
     if not key:

@@ -59,6 +59,8 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
         ("PUBLIC_URL", "workers.example.com"),
         ("LINK_SIGNING_KEY", "short"),
+        ("LINK_SIGNING_KEY", f"{'long' * 8},short"),
+        ("EMAIL_WEBHOOK_SECRET", "whsec_no base64!"),
         ("EMAIL_URL", "mail.example.com:25"),
         ("WEBHOOK_RETRY_SCHEDULE_S", "0,-5"),
         ("WEBHOOK_RETRY_SCHEDULE_S", "0,,5"),

@@ -11,9 +11,13 @@ import uvicorn
 from starlette.routing import Route
 
 from db.pool import connect, open_pool
+from pipelines.email.keys import parse_keys
+from pipelines.email.links import Links
+from pipelines.email.signature import parse_secrets
 from workers.answering import Borrow
 from workers.config import Config, ConfigError
-from workers.dashboard import api, app, embeddings, search
+from workers.dashboard import api, app, embeddings, mail_events, mail_links, search
+from workers.dashboard.mail_recorder import Recorder
 from workers.dashboard.readiness import ANSWER_S, Readiness
 from workers.exposition import Reader
 from workers.lease import Lease
@@ -43,11 +47,15 @@ def run(config: Config) -> None:
         describe=dict,
     )
     flusher = Flusher(borrow)
+    recorder = Recorder(partial(connect, config.database_url, name="avivro mail events"))
     with listen(config.dashboard_host, config.dashboard_port) as listening:
         lease.start()
         flusher.start()
+        recorder.start()
         readiness = Readiness(pool, config.redis_url)
-        serve(app.create(Reader(borrow), readiness, open_api(config, borrow)), listening)
+        routes = [*open_api(config, borrow), *open_mail(config, recorder)]
+        serve(app.create(Reader(borrow), readiness, routes), listening)
+    recorder.close(GRACE_S)
     flusher.close()
     lease.resign()
     pool.close()
@@ -63,6 +71,13 @@ def open_api(config: Config, borrow: Borrow) -> list[Route]:
         },
         key=config.service_api_key,
     )
+
+
+def open_mail(config: Config, recorder: Recorder) -> list[Route]:
+    """What mails lead to, and where providers tell of them; both answer that they are closed."""
+    links = Links(config.public_url or "", parse_keys(config.link_signing_key or ""))
+    secrets = parse_secrets(config.email_webhook_secret or "")
+    return [*mail_links.routes(links, recorder), *mail_events.routes(recorder, secrets=secrets)]
 
 
 def listen(host: str, port: int) -> socket.socket:
