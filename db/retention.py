@@ -17,6 +17,8 @@ BUCKETS_DAYS = 1
 HOSTS_DAYS = 1
 FETCHED_DAYS = 1
 RUNS_DAYS = 180
+DELIVERIES_DAYS = 30
+SECRETS_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,20 @@ def delete_fetched(conn: Connection, *, since: datetime | None, rows_max: int) -
 def delete_runs(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     """The history of sources, but never what their chunks come from."""
     return delete(conn, SQL.delete_runs, since=since, rows_max=rows_max, days=RUNS_DAYS)
+
+
+def delete_bodies(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """What ended deliveries sent."""
+    return delete(conn, SQL.delete_bodies, since=since, rows_max=rows_max, days=DELIVERIES_DAYS)
+
+
+def delete_attempts(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """The attempts of ended deliveries, but for what their rows say."""
+    return delete(conn, SQL.delete_attempts, since=since, rows_max=rows_max, days=DELIVERIES_DAYS)
+
+
+def delete_secrets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    return delete(conn, SQL.delete_secrets, since=since, rows_max=rows_max, days=SECRETS_DAYS)
 
 
 def delete(

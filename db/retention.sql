@@ -126,3 +126,42 @@ WITH old AS MATERIALIZED (
     DELETE FROM worker.sync_runs AS r USING old WHERE r.id = old.id
 )
 SELECT count(*), max(finished_at) FROM old
+
+-- name: delete_bodies
+-- Of deliveries that ended. Sent again after that, an event is written down anew.
+WITH old AS MATERIALIZED (
+    SELECT b.delivery_id, b.created_at FROM worker.delivery_bodies AS b
+    WHERE b.created_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND b.created_at < now() - make_interval(days => %(days)s)
+      AND NOT EXISTS (SELECT FROM public.webhook_deliveries AS d
+                      WHERE d.id = b.delivery_id AND d.status IN ('pending', 'retrying'))
+    ORDER BY b.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.delivery_bodies AS b USING old WHERE b.delivery_id = old.delivery_id
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_attempts
+WITH old AS MATERIALIZED (
+    SELECT a.id, a.at FROM worker.delivery_attempts AS a
+    WHERE a.at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND a.at < now() - make_interval(days => %(days)s)
+      AND NOT EXISTS (SELECT FROM public.webhook_deliveries AS d
+                      WHERE d.id = a.delivery_id AND d.status IN ('pending', 'retrying'))
+    ORDER BY a.at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.delivery_attempts AS a USING old WHERE a.id = old.id
+)
+SELECT count(*), max(at) FROM old
+
+-- name: delete_secrets
+-- They sign no longer.
+WITH old AS MATERIALIZED (
+    SELECT r.id, r.until_at FROM worker.retired_secrets AS r
+    WHERE r.until_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND r.until_at < now() - make_interval(days => %(days)s)
+    ORDER BY r.until_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.retired_secrets AS r USING old WHERE r.id = old.id
+)
+SELECT count(*), max(until_at) FROM old

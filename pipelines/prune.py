@@ -29,6 +29,9 @@ DELETIONS: dict[str, Delete] = {
     "hosts": retention.delete_hosts,
     "fetched_pages": retention.delete_fetched,
     "sync_runs": retention.delete_runs,
+    "delivery_bodies": retention.delete_bodies,
+    "delivery_attempts": retention.delete_attempts,
+    "retired_secrets": retention.delete_secrets,
 }
 
 

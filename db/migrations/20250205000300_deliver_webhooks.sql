@@ -66,6 +66,7 @@ CREATE TABLE worker.retired_secrets (
     until_at timestamptz NOT NULL
 );
 CREATE INDEX retired_secrets_webhook_idx ON worker.retired_secrets (webhook_id, id);
+CREATE INDEX retired_secrets_until_idx ON worker.retired_secrets (until_at);
 
 ALTER TABLE worker.endpoints ENABLE ROW LEVEL SECURITY;
 ALTER TABLE worker.delivery_bodies ENABLE ROW LEVEL SECURITY;

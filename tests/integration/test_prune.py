@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from db.pool import Connection, open_pool
 from db.retention import Batch
 from pipelines import prune
 from pipelines.prune import run
+from tests.integration.people import sign_up
 from workers.jobs import KINDS
 
 
@@ -61,8 +63,44 @@ def left(conn: Connection) -> set[int]:
     return {job.id for job in jobs.list_jobs(conn, kind="probe", rows_max=10_000)}
 
 
+def fill_webhook_tables(conn: Connection) -> None:
+    """An old delivery that ended, an old one that waits still, and one that ended lately."""
+    user = sign_up(conn, "owner")
+    (webhook,) = rows(
+        conn,
+        "INSERT INTO webhooks (user_id, name, url) VALUES (%s, 'w', 'https://a.example')"
+        " RETURNING id",
+        user,
+    )
+    for status, days in (("delivered", 40), ("retrying", 40), ("failed", 20)):
+        (delivery,) = rows(
+            conn,
+            "INSERT INTO webhook_deliveries (webhook_id, event_type, status)"
+            " VALUES (%s, 'lead.captured', %s) RETURNING id",
+            webhook,
+            status,
+        )
+        for table, at in (("delivery_bodies", "created_at"), ("delivery_attempts", "at")):
+            what = "body" if at == "created_at" else "attempt"
+            conn.execute(
+                f"INSERT INTO worker.{table} (delivery_id, {what}, {at})"
+                f" VALUES (%s, '1', now() - make_interval(days => %s))".encode(),
+                (delivery, days),
+            )
+    conn.execute(
+        "INSERT INTO worker.retired_secrets (webhook_id, secret, until_at)"
+        " VALUES (%(id)s, 'old', now() - interval '2 days'), (%(id)s, 'new', now())",
+        {"id": webhook},
+    )
+
+
+def rows(conn: Connection, query: str, *values: object) -> list[Any]:
+    return [row[0] for row in conn.execute(query.encode(), values)]
+
+
 def fill_side_tables(conn: Connection) -> None:
     """In each table one row that is old, and one that is not."""
+    fill_webhook_tables(conn)
     for days in (0.5, 200):
         age = {"days": days}
         conn.execute(
@@ -100,10 +138,15 @@ def counts(conn: Connection) -> dict[str, int]:
         " (SELECT count(*) FROM worker.job_logs), (SELECT count(*) FROM worker.probe_effects),"
         " (SELECT count(*) FROM worker.embedding_cache),"
         " (SELECT count(*) FROM worker.schedule_ticks), (SELECT count(*) FROM worker.buckets),"
-        " (SELECT count(*) FROM worker.hosts)"
+        " (SELECT count(*) FROM worker.hosts), (SELECT count(*) FROM worker.delivery_bodies),"
+        " (SELECT count(*) FROM worker.delivery_attempts),"
+        " (SELECT count(*) FROM worker.retired_secrets)"
     ).fetchone()
     assert row is not None
-    names = ("jobs", "logs", "effects", "vectors", "ticks", "buckets", "hosts")
+    names = (
+        "jobs", "logs", "effects", "vectors", "ticks", "buckets", "hosts", "bodies", "attempts",
+        "secrets",
+    )  # fmt: skip
     return dict(zip(names, row, strict=True))
 
 
@@ -125,6 +168,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
     assert left(conn) == kept
     assert counts(conn) == {
         "jobs": 4, "logs": 3, "effects": 1, "vectors": 1, "ticks": 1, "buckets": 1, "hosts": 1,
+        "bodies": 2, "attempts": 2, "secrets": 1,
     }  # fmt: skip
     assert result == {
         "deleted": {
@@ -136,6 +180,9 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "hosts": 1,
             "fetched_pages": 0,
             "sync_runs": 0,
+            "delivery_bodies": 1,
+            "delivery_attempts": 1,
+            "retired_secrets": 1,
         },
         "complete": True,
     }
@@ -273,6 +320,9 @@ def test_two_at_once_are_not_dispatched() -> None:
         ("delete_vectors", "embedding_cache", "embedding_cache_used_idx", {"days": 90}),
         ("delete_ticks", "schedule_ticks", "schedule_ticks_fire_idx", {"days": 90}),
         ("delete_runs", "sync_runs", "sync_runs_finished_idx", {"days": 180}),
+        ("delete_bodies", "delivery_bodies", "delivery_bodies_created_idx", {"days": 30}),
+        ("delete_attempts", "delivery_attempts", "delivery_attempts_at_idx", {"days": 30}),
+        ("delete_secrets", "retired_secrets", "retired_secrets_until_idx", {"days": 1}),
     ],
 )
 def test_it_finds_its_rows_by_an_index_on_stale_statistics(
