@@ -100,6 +100,13 @@ class ReportCrawl:
 
 
 @dataclass(frozen=True, slots=True)
+class SendEmail:
+    """Render the mail of a row of email_logs, and send it once."""
+
+    email_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchModel:
     """The callback of that batch: once no twin is missing, questions go to the new model."""
 
@@ -119,6 +126,7 @@ Payload = (
     | ReportCrawl
     | ChangeModel
     | EmbedAgain
+    | SendEmail
     | SwitchModel
 )
 
@@ -171,11 +179,13 @@ KINDS = {kind.name: kind for kind in (
     Kind(ChangeModel, "default", RetryPlan(5, first_s=5), time_limit_s=600, unique_by="agent_id"),
     Kind(EmbedAgain, "knowledge", RetryPlan(5, first_s=5, factor=3), time_limit_s=1800,
          unique_by="source_id"),
+    Kind(SendEmail, "email", RetryPlan(5, first_s=10, factor=4), time_limit_s=600,
+         unique_by="email_id", rerun=True),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.
-QUEUES = {"knowledge": 5, "default": 8}
+QUEUES = {"knowledge": 5, "default": 8, "email": 4}
 # fmt: on
 # Jobs of these take seconds: no tenant gets all the threads at once.
 LONG_QUEUES = frozenset({"knowledge"})

@@ -19,9 +19,12 @@ from workers.outcome import burnt_attempts
 from workers.providers import WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
+    from pipelines.email.address import Address
+    from pipelines.email.links import Links
     from pipelines.gateways.embedder import Embedder
     from pipelines.gateways.gate import Claims, Gate
     from pipelines.gateways.http import Client
+    from pipelines.gateways.mail import Transport
     from pipelines.gateways.polite import PoliteClient
     from pipelines.gateways.storage import Storage
     from pipelines.knowledge.sandbox import Parser
@@ -68,6 +71,28 @@ class Toolbox:
 
         url, key = self.config.supabase_url, self.config.supabase_service_role_key
         return None if url is None else Storage(url, key)
+
+    @cached_property
+    def mail(self) -> "Transport":
+        from pipelines.gateways.mail import read_route
+        from pipelines.gateways.mail_transports import open_transport
+
+        return open_transport(read_route(self.config.email_url, home=self.config.home))
+
+    @cached_property
+    def sender(self) -> "Address":
+        from pipelines.email.address import parse_address
+
+        return parse_address(self.config.email_from)
+
+    @cached_property
+    def links(self) -> "Links | None":
+        """None where nobody set where the internet reaches us, or what signs."""
+        from pipelines.email.keys import parse_keys
+        from pipelines.email.links import Links
+
+        url, keys = self.config.public_url, self.config.link_signing_key
+        return Links(url, parse_keys(keys)) if url and keys else None
 
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
