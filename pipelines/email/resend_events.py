@@ -1,5 +1,6 @@
 """What Resend's webhooks say, in our words."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +21,7 @@ TYPES = {
     "email.failed": "failed",
     "email.suppressed": "rejected",
 }
-# Under these names our own id of a mail goes out with it, in tags or headers.
-ID_NAMES = ("email_id", "x-avivro-email-id", "x-entity-ref-id")
+OUR_ID = re.compile(r"\A<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:[.@]|\Z)")
 TEXT_CHARS_MAX = 1_000
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -55,13 +55,16 @@ def read_time(value: object, *, now: datetime) -> datetime:
 
 
 def find_id(data: Mapping[str, Any]) -> UUID | None:
-    """Our own id of the mail, where it came back."""
-    for name, value in (*pairs(data.get("tags")), *pairs(data.get("headers"))):
-        if name.lower() in ID_NAMES:
-            try:
-                return UUID(value)
-            except ValueError:
-                continue
+    """Our own id of the mail, where it came back: as a tag, or in the Message-ID that we made."""
+    named = (
+        *(("tag", value) for name, value in pairs(data.get("tags")) if name == "email_id"),
+        *pairs(data.get("headers")),
+        ("message-id", text(data.get("message_id"))),
+    )
+    for name, value in named:
+        ours = OUR_ID.match(value) if name.lower() in ("tag", "message-id") else None
+        if ours:
+            return UUID(ours[1])
     return None
 
 

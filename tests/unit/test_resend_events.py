@@ -94,7 +94,9 @@ def test_it_says_why(kind: str, data: dict[str, Any], reason: str) -> None:
     [
         {"tags": {"email_id": str(EMAIL)}},
         {"tags": [{"name": "email_id", "value": str(EMAIL)}]},
-        {"headers": [{"name": "X-Entity-Ref-ID", "value": str(EMAIL)}]},
+        {"headers": [{"name": "Message-ID", "value": f"<{EMAIL}@example.com>"}]},
+        {"headers": {"Message-ID": f"<{EMAIL}.2@example.com>"}},
+        {"message_id": f"<{EMAIL}@example.com>"},
     ],
 )
 def test_our_own_id_is_found_where_it_comes_back(data: dict[str, Any]) -> None:
@@ -102,6 +104,22 @@ def test_our_own_id_is_found_where_it_comes_back(data: dict[str, Any]) -> None:
 
     assert told is not None
     assert told.email_id == EMAIL
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"email_id": str(EMAIL)},
+        {"tags": {"message-id": str(EMAIL)}},
+        {"headers": [{"name": "X-Id", "value": str(EMAIL)}]},
+        {"message_id": f"<x{EMAIL}@example.com>"},
+    ],
+)
+def test_nothing_else_is_taken_for_our_id(data: dict[str, Any]) -> None:
+    told = read_event(event("email.sent", **data), event_id="msg_1", now=NOW)
+
+    assert told is not None
+    assert told.email_id is None
 
 
 def test_a_click_of_a_scanner_is_a_machines() -> None:
