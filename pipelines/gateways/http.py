@@ -154,7 +154,9 @@ class Client:
             seen.add(str(hop.url))
 
     async def _send(self, hop: "_Hop", *, via: str | None) -> aiohttp.ClientResponse:
-        to = Destination(hop.url.raw_host or "", hop.url.port or 0, via=via)
+        to = Destination(
+            hop.url.raw_host or "", hop.url.port or 0, via=via, is_tls=hop.url.scheme == "https"
+        )
         destination.set(to)
         try:
             return await self._open_session().request(

@@ -1,16 +1,19 @@
 """Connections that can only reach checked addresses, however the address was found."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
 import certifi
-from aiohttp import ClientResponse, TCPConnector
+from aiohttp import ClientPayloadError, ClientResponse, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -20,7 +23,9 @@ from pipelines.gateways.http_lookup import Lookup, Lookups
 SocketFactory = Callable[[tuple[int, int, int, str, tuple[str, int]]], socket.socket]
 
 INTERIM_ANSWERS_MAX = 16
-KEEP_ALIVE_S = 15
+HEAD_END = b"\r\n\r\n"
+# Many servers close what was idle for 5 s: a POST must not meet that moment.
+KEEP_ALIVE_S = 4
 
 
 @dataclass(slots=True)
@@ -34,6 +39,7 @@ class Destination:
     port: int
     via: str | None = None
     refused: str | None = None
+    is_tls: bool = False
 
 
 # The socket factory is told an address, but an exception for a host needs the host's name too.
@@ -63,6 +69,35 @@ class ImpatientResponse(ClientResponse):
             del protocol.read
 
 
+class MalformedBodyError(ClientPayloadError):
+    """What follows the head is not what the head announced."""
+
+
+class HeadFirst(ResponseHandler):
+    """Parses a head before what came with it: else rubbish after a head takes that along."""
+
+    def data_received(self, data: bytes) -> None:
+        for _ in range(INTERIM_ANSWERS_MAX):
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if end < len(HEAD_END) or end == len(data):
+                break
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
+        # The parser forgets the body that it fails in: its reader would wait for the deadline.
+        body = self._payload
+        if self.exception() is not None and body is not None and not body.is_eof():
+            body.set_exception(MalformedBodyError())
+
+
+class GuardedConnector(TCPConnector):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory = partial(  # type: ignore[assignment]
+            HeadFirst, loop=asyncio.get_running_loop()
+        )
+
+
 class AddressRefusedError(OSError):
     """An OSError, because the connector loses every other kind on its way up."""
 
@@ -73,7 +108,7 @@ def guarded_connector(egress: Egress, *, lookup: Lookup) -> TCPConnector:
     The resolver refuses a name with any forbidden address; the socket factory sees the very
     address that is connected to, and so literals and rebinding as well.
     """
-    return TCPConnector(
+    return GuardedConnector(
         resolver=CheckedResolver(egress, lookup=lookup),
         socket_factory=_checked_sockets(egress),
         ssl=_trust(),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import aiohttp
 
 from pipelines.gateways.http_failures import FailureClass, HttpFailure, HttpPermanent, HttpTransient
-from pipelines.gateways.http_guard import Destination
+from pipelines.gateways.http_guard import Destination, MalformedBodyError
 
 HEADER_LINE_BYTES_MAX = 16_384
 HEADER_LINES_MAX = 128
@@ -37,11 +37,16 @@ def translate(error: aiohttp.ClientError | OSError, to: Destination) -> HttpFail
             return _tls_failure(error, to)
         case aiohttp.ClientConnectorDNSError():
             return _dns_failure(error.os_error, to)
+        case aiohttp.ClientConnectorError(os_error=ConnectionResetError()) if to.is_tls:
+            words = "it broke off the handshake"
+            return _transient(to, "tls", f"no secure connection to {to.host}: {words}")
         case aiohttp.ClientConnectorError():
             words = _CONNECT_WORDS.get(error.os_error.errno, "the connection failed")
             return _transient(to, "connect", f"could not connect to {to.host}:{to.port}: {words}")
         case aiohttp.ClientResponseError():
             return _malformed(error, to)
+        case MalformedBodyError():
+            return _permanent(to, "protocol", f"{to.host} did not answer in valid HTTP")
         case aiohttp.InvalidURL():
             return _permanent(to, "blocked", f"the address of {to.host} cannot be read")
         case _:
