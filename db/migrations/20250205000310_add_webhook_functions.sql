@@ -189,6 +189,32 @@ COMMENT ON FUNCTION public.get_delivery_attempts IS
     'Every attempt that ended, oldest first, the one that arrived without an error. They count '
     'from 1 again where the delivery was sent again by hand.';
 
+-- A webhook that is switched off is disabled, whoever did it.
+CREATE FUNCTION worker.webhook_health(webhook_id uuid) RETURNS TABLE (
+    state text, failing_since timestamptz, consecutive_failures int,
+    next_attempt_at timestamptz, reason text)
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT CASE WHEN NOT w.is_active THEN 'disabled'
+                WHEN e.open_until > now() THEN 'open'
+                WHEN e.open_until IS NOT NULL THEN 'half_open'
+                WHEN e.quick_needed > 0 THEN 'slow'
+                ELSE 'closed' END,
+           e.failing_since, coalesce(e.consecutive_failures, 0),
+           -- Nothing goes out before the circuit lets it.
+           CASE WHEN waiting.first_at IS NOT NULL
+                THEN greatest(waiting.first_at, e.open_until) END,
+           CASE WHEN NOT w.is_active THEN coalesce(e.disabled_reason, 'deactivated by its owner')
+                ELSE h.reason END
+    FROM public.webhooks AS w
+    LEFT JOIN worker.endpoints AS e ON e.webhook_id = w.id
+    LEFT JOIN worker.lane_holds AS h ON h.lane = 'deliver_webhook:' || w.id
+    CROSS JOIN LATERAL (
+        SELECT min(coalesce(d.next_retry_at, d.created_at)) AS first_at
+        FROM public.webhook_deliveries AS d
+        WHERE d.webhook_id = w.id AND d.status IN ('pending', 'retrying')) AS waiting
+    WHERE w.id = webhook_health.webhook_id
+$$;
+
 CREATE FUNCTION private.read_webhook_health(webhook_id uuid) RETURNS TABLE (
     state text, failing_since timestamptz, consecutive_failures int,
     next_attempt_at timestamptz, reason text)
@@ -200,27 +226,7 @@ BEGIN
     THEN
         RAISE EXCEPTION 'no webhook %', webhook_id USING ERRCODE = 'no_data_found';
     END IF;
-    RETURN QUERY
-        SELECT CASE WHEN NOT w.is_active THEN 'disabled'
-                    WHEN e.open_until > now() THEN 'open'
-                    WHEN e.open_until IS NOT NULL THEN 'half_open'
-                    WHEN e.quick_needed > 0 THEN 'slow'
-                    ELSE 'closed' END,
-               e.failing_since, coalesce(e.consecutive_failures, 0),
-               greatest((SELECT min(coalesce(d.next_retry_at, d.created_at))
-                         FROM public.webhook_deliveries AS d
-                         WHERE d.webhook_id = w.id AND d.status IN ('pending', 'retrying')),
-                        CASE WHEN EXISTS (
-                            SELECT FROM public.webhook_deliveries AS d
-                            WHERE d.webhook_id = w.id AND d.status IN ('pending', 'retrying'))
-                        THEN e.open_until END),
-               CASE WHEN NOT w.is_active THEN
-                        coalesce(e.disabled_reason, 'it was deactivated by its owner')
-                    WHEN e.open_until IS NOT NULL OR e.quick_needed > 0 THEN h.reason END
-        FROM public.webhooks AS w
-        LEFT JOIN worker.endpoints AS e ON e.webhook_id = w.id
-        LEFT JOIN worker.lane_holds AS h ON h.lane = 'deliver_webhook:' || w.id
-        WHERE w.id = read_webhook_health.webhook_id;
+    RETURN QUERY SELECT h.* FROM worker.webhook_health(webhook_id) AS h;
 END $$;
 
 CREATE FUNCTION public.get_webhook_health(webhook_id uuid) RETURNS TABLE (
@@ -235,10 +241,11 @@ COMMENT ON FUNCTION public.get_webhook_health IS
 
 REVOKE EXECUTE ON FUNCTION private.are_event_patterns, private.is_caller, private.take_webhook,
     private.send_again, private.renew_deliveries, private.recover_deliveries,
-    private.read_attempts, private.read_webhook_health FROM PUBLIC;
+    private.read_attempts, private.read_webhook_health, worker.webhook_health FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION public.redeliver_webhooks, public.recover_webhook,
     public.get_delivery_attempts, public.get_webhook_health FROM PUBLIC, anon;
 GRANT EXECUTE ON FUNCTION private.are_event_patterns TO anon, authenticated, service_role;
+GRANT EXECUTE ON FUNCTION worker.webhook_health TO service_role;
 GRANT EXECUTE ON FUNCTION private.renew_deliveries, private.recover_deliveries,
     private.read_attempts, private.read_webhook_health, public.redeliver_webhooks,
     public.recover_webhook, public.get_delivery_attempts, public.get_webhook_health

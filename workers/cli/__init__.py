@@ -30,6 +30,7 @@ from workers.cli import (
     tenants,
     top,
     types,
+    webhooks,
 )
 from workers.config import ConfigError
 from workers.runway import RunwayDown
@@ -64,6 +65,7 @@ app.add_typer(sources.app, name="sources", help="List sources, their runs; refre
 app.add_typer(models.app, name="models", help="An agent's embedding model: change, estimate.")
 app.add_typer(tenants.app, name="tenants", help="What tenants spend on embedding, and may.")
 app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and samples.")
+app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 

@@ -1,0 +1,122 @@
+"""Webhooks and their deliveries under writers that write at the same time."""
+
+import threading
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import psycopg
+
+from db.pool import Connection, connect
+from tests.integration.schema_world import OTHER, OWNER, build, columns, insert, row_id
+
+WEBHOOK = row_id("webhooks")
+
+
+def build_empty(conn: Connection) -> None:
+    build(conn)
+    conn.execute("DELETE FROM webhook_deliveries")
+    conn.execute("DELETE FROM worker.jobs")
+
+
+def add(conn: Connection, webhook: UUID = WEBHOOK) -> UUID:
+    key = uuid4()
+    row = {"id": key, "webhook_id": webhook, "event_type": "lead.captured"}
+    insert(conn, "webhook_deliveries", row)
+    return key
+
+
+def test_a_visitors_write_locks_no_webhook(conn: Connection, database_url: str) -> None:
+    build_empty(conn)
+    conn.execute("UPDATE webhooks SET events = '{*}'")
+
+    with conn.transaction(), connect(database_url, autocommit=True) as other:
+        insert(conn, "leads", {"id": uuid4(), **columns("leads", OWNER)})
+        other.execute("SET lock_timeout = '2s'")
+        changed = other.execute("UPDATE webhooks SET name = 'New', total_deliveries = 1")
+
+    assert changed.rowcount == 2
+
+
+def test_counters_are_exact_whoever_writes_at_the_same_time(
+    conn: Connection, database_url: str
+) -> None:
+    build_empty(conn)
+    hooks = [WEBHOOK, row_id("webhooks", OTHER)]
+    ids = [add(conn, hooks[n % 2]) for n in range(40)]
+    shuffled = [ids[n * 7 % 40] for n in range(40)]
+
+    def flip(order: list[UUID], statuses: tuple[str, ...]) -> Callable[[], None]:
+        def work() -> None:
+            with connect(database_url, autocommit=True) as other:
+                for turn in range(6):
+                    # As workers write: webhooks are locked before their deliveries.
+                    with other.transaction():
+                        other.execute("SELECT FROM webhooks ORDER BY id FOR NO KEY UPDATE")
+                        other.execute(
+                            "UPDATE webhook_deliveries SET status = %s WHERE id = ANY(%s)",
+                            [statuses[turn % len(statuses)], order[turn : turn + 25]],
+                        )
+
+        return work
+
+    at_once(
+        flip(ids, ("delivered", "failed")),
+        flip(shuffled, ("pending", "blocked", "delivered")),
+        flip(shuffled[::-1], ("retrying", "failed", "cancelled")),
+    )
+
+    found = conn.execute(
+        "SELECT w.total_deliveries - count(d), w.successful_deliveries - count(d) FILTER"
+        " (WHERE d.status = 'delivered'), w.failed_deliveries - count(d) FILTER"
+        " (WHERE d.status <> 'delivered') FROM webhooks AS w LEFT JOIN webhook_deliveries AS d"
+        " ON d.webhook_id = w.id AND d.status IN ('delivered', 'failed', 'blocked')"
+        " GROUP BY w.id"
+    ).fetchall()
+    assert found == [(0, 0, 0), (0, 0, 0)]
+
+
+def test_single_writers_of_the_same_webhook_wait_for_each_other_and_none_fails(
+    conn: Connection, database_url: str
+) -> None:
+    build_empty(conn)
+    ids = [add(conn) for _ in range(30)]
+
+    def deliver(mine: list[UUID]) -> Callable[[], None]:
+        def work() -> None:
+            with connect(database_url, autocommit=True) as other:
+                for each in mine:
+                    for status in ("failed", "pending", "delivered"):
+                        other.execute(
+                            "UPDATE webhook_deliveries SET status = %s WHERE id = %s",
+                            [status, each],
+                        )
+
+        return work
+
+    at_once(*(deliver(ids[n::3]) for n in range(3)))
+
+    counted = conn.execute(
+        "SELECT total_deliveries, successful_deliveries, failed_deliveries FROM webhooks"
+        " WHERE id = %s",
+        [WEBHOOK],
+    ).fetchone()
+    assert counted == (30, 30, 0)
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Run them at the same time; the first error of any is raised."""
+    errors: list[Exception] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except psycopg.Error as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
