@@ -17,6 +17,7 @@ BUCKETS_DAYS = 1
 HOSTS_DAYS = 1
 FETCHED_DAYS = 1
 RUNS_DAYS = 180
+EVENTS_DAYS = 90
 DELIVERIES_DAYS = 30
 SECRETS_DAYS = 1
 
@@ -80,6 +81,11 @@ def delete_attempts(conn: Connection, *, since: datetime | None, rows_max: int) 
 
 def delete_secrets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     return delete(conn, SQL.delete_secrets, since=since, rows_max=rows_max, days=SECRETS_DAYS)
+
+
+def delete_events(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """What was told of mails, but for what their rows say."""
+    return delete(conn, SQL.delete_events, since=since, rows_max=rows_max, days=EVENTS_DAYS)
 
 
 def delete(

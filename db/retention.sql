@@ -165,3 +165,14 @@ WITH old AS MATERIALIZED (
     DELETE FROM worker.retired_secrets AS r USING old WHERE r.id = old.id
 )
 SELECT count(*), max(until_at) FROM old
+
+-- name: delete_events
+WITH old AS MATERIALIZED (
+    SELECT v.id, v.at FROM worker.email_events AS v
+    WHERE v.at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND v.at < now() - make_interval(days => %(days)s)
+    ORDER BY v.at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.email_events AS v USING old WHERE v.id = old.id
+)
+SELECT count(*), max(at) FROM old

@@ -32,6 +32,7 @@ DELETIONS: dict[str, Delete] = {
     "delivery_bodies": retention.delete_bodies,
     "delivery_attempts": retention.delete_attempts,
     "retired_secrets": retention.delete_secrets,
+    "email_events": retention.delete_events,
 }
 
 

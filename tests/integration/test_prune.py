@@ -130,6 +130,11 @@ def fill_side_tables(conn: Connection) -> None:
             " VALUES (%(days)s::text, now() - make_interval(secs => %(days)s * 86400))",
             age,
         )
+        conn.execute(
+            "INSERT INTO worker.email_events (provider, provider_message_id, type, at)"
+            " VALUES ('resend', 'm', 'sent', now() - make_interval(secs => %(days)s * 86400))",
+            age,
+        )
 
 
 def counts(conn: Connection) -> dict[str, int]:
@@ -140,12 +145,13 @@ def counts(conn: Connection) -> dict[str, int]:
         " (SELECT count(*) FROM worker.schedule_ticks), (SELECT count(*) FROM worker.buckets),"
         " (SELECT count(*) FROM worker.hosts), (SELECT count(*) FROM worker.delivery_bodies),"
         " (SELECT count(*) FROM worker.delivery_attempts),"
-        " (SELECT count(*) FROM worker.retired_secrets)"
+        " (SELECT count(*) FROM worker.retired_secrets),"
+        " (SELECT count(*) FROM worker.email_events)"
     ).fetchone()
     assert row is not None
     names = (
         "jobs", "logs", "effects", "vectors", "ticks", "buckets", "hosts", "bodies", "attempts",
-        "secrets",
+        "secrets", "events",
     )  # fmt: skip
     return dict(zip(names, row, strict=True))
 
@@ -168,7 +174,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
     assert left(conn) == kept
     assert counts(conn) == {
         "jobs": 4, "logs": 3, "effects": 1, "vectors": 1, "ticks": 1, "buckets": 1, "hosts": 1,
-        "bodies": 2, "attempts": 2, "secrets": 1,
+        "bodies": 2, "attempts": 2, "secrets": 1, "events": 1,
     }  # fmt: skip
     assert result == {
         "deleted": {
@@ -183,6 +189,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "delivery_bodies": 1,
             "delivery_attempts": 1,
             "retired_secrets": 1,
+            "email_events": 1,
         },
         "complete": True,
     }
@@ -323,6 +330,7 @@ def test_two_at_once_are_not_dispatched() -> None:
         ("delete_bodies", "delivery_bodies", "delivery_bodies_created_idx", {"days": 30}),
         ("delete_attempts", "delivery_attempts", "delivery_attempts_at_idx", {"days": 30}),
         ("delete_secrets", "retired_secrets", "retired_secrets_until_idx", {"days": 1}),
+        ("delete_events", "email_events", "email_events_at_idx", {"days": 90}),
     ],
 )
 def test_it_finds_its_rows_by_an_index_on_stale_statistics(
