@@ -10,7 +10,10 @@ from dotenv import dotenv_values
 
 from db.auth import AuthSettings
 from pipelines.email import keys, signature
+from pipelines.email.address import parse_address
+from pipelines.errors import Permanent
 from pipelines.gateways.addresses import Egress
+from pipelines.gateways.mail import read_route
 from pipelines.sealing import parse_keys
 
 LOCAL = "local"
@@ -105,8 +108,8 @@ def read(env: Mapping[str, str]) -> Config:
         otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
         public_url=url(env, "PUBLIC_URL", ("https", "http")),
         link_signing_key=link_signing_key(env),
-        email_url=url(env, "EMAIL_URL", ("smtp", "smtps", "resend", "file")),
-        email_from=env.get("EMAIL_FROM", SENDER),
+        email_url=email_url(env),
+        email_from=email_from(env),
         email_webhook_secret=email_webhook_secret(env),
         webhook_retry_schedule_s=retry_schedule_s(env),
         webhook_timeout_s=webhook_timeout_s(env),
@@ -142,6 +145,24 @@ def link_signing_key(env: Mapping[str, str]) -> str | None:
         keys.parse_keys(value or "")
     except ValueError as error:
         raise ConfigError(f"LINK_SIGNING_KEY: {error}") from error
+    return value
+
+
+def email_url(env: Mapping[str, str]) -> str | None:
+    value = env.get("EMAIL_URL")
+    try:
+        read_route(value, home=Path())
+    except ValueError as error:
+        raise ConfigError(f"EMAIL_URL: {error}; for example {EXAMPLES['EMAIL_URL']}") from error
+    return value
+
+
+def email_from(env: Mapping[str, str]) -> str:
+    value = env.get("EMAIL_FROM", SENDER)
+    try:
+        parse_address(value)
+    except Permanent as error:
+        raise ConfigError(f"EMAIL_FROM: {error}; for example {SENDER}") from error
     return value
 
 

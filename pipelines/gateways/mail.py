@@ -13,7 +13,6 @@ SMTP_PORT = 587
 SMTPS_PORT = 465
 RESEND_PER_S = 2.0
 PER_S_MAX = 10_000.0
-EXAMPLE = "smtp://user:password@mail.example.com:587"
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 OPTIONS = {
     "smtp": {"starttls", "rate_per_s", "dkim_selector", "dkim_key", "dkim_domain"},
@@ -128,14 +127,14 @@ def read_route(url: str | None, *, home: Path) -> Route:
             raise ValueError("a folder is written with three slashes, as in file:///var/mail")
         return FileRoute(Path(unquote(parts.path)), per_s, read_dkim(options))
     if not host:
-        raise ValueError(f"it names no host; an example is {EXAMPLE}")
+        raise ValueError("it names no host")
     if parts.scheme == "resend":
         # The key has no password beside it, but a colon in it would look like one.
         key = unquote(parts.netloc.rpartition("@")[0])
         tls = options.get("tls", "off" if is_loopback(host) else "on")
         scheme = "http" if tls == "off" else "https"
         if not key:
-            raise ValueError("it holds no key; an example is resend://re_123@api.resend.com")
+            raise ValueError("it holds no key, as in resend://re_123@api.resend.com")
         base_url = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
         return ResendRoute(base_url, key, per_s or RESEND_PER_S)
     is_tls = parts.scheme == "smtps"

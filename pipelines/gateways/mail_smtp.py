@@ -123,6 +123,9 @@ class SmtpTransport:
             if code != 354:
                 raise refusal("content", code, reply)
             line.send(with_dots(parcel.body))
+            # One that gave up meanwhile has nothing: better known now than after the mark.
+            if (said := line.hear()) is not None:
+                raise refusal("content", *said)
 
         self._guarded(write)
 

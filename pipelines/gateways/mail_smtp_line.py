@@ -77,8 +77,22 @@ class Line(smtplib.SMTP):
                 return -1, b"it sent a line that is no reply"
             texts.append(found[3].strip())
             if found[2] != b"-":
-                return int(found[1]), b" ".join(texts)
+                return int(found[1]), b"\n".join(texts)
         return -1, b"its reply does not end"
+
+    def hear(self) -> tuple[int, bytes] | None:
+        """What the server said unasked, None where it is silent. Raises where it has gone."""
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        self.sock.settimeout(0.0)
+        try:
+            arrived = self.sock.recv(LINE_BYTES_MAX)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        if not arrived:
+            raise smtplib.SMTPServerDisconnected("the server closed the connection")
+        self._unread += arrived
+        return self.getreply()
 
     def _read_line(self) -> bytes:
         while b"\n" not in self._unread and len(self._unread) < LINE_BYTES_MAX:
