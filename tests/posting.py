@@ -38,6 +38,11 @@ class Posting:
     desk: Desk
     user_id: UUID = field(default_factory=uuid4)
 
+    def renew_owner(self) -> None:
+        """What comes next is another owner's."""
+        name = uuid4().hex
+        self.user_id = demo.ensure_user(self.conn, email=f"{name}@example.com", full_name="Ada")
+
     def add_webhook(self, url: str, **columns: Any) -> UUID:
         values = {"user_id": self.user_id, "name": "Hook", "url": url, "events": ["*"], **columns}
         if "custom_headers" in values:
@@ -126,8 +131,8 @@ def posting(
     outcomes.start()
     client = Client(Egress.parse(allow), lookup=lookup)
     with closing(client), connect(database_url, autocommit=True) as conn:
-        user_id = demo.ensure_user(conn, email=f"{uuid4().hex}@example.com", full_name="Ada")
-        desk = Desk(letters, outcomes, client, SCHEDULE_S, timeout_s, luck)
-        yield Posting(conn, desk, user_id)
+        opened = Posting(conn, Desk(letters, outcomes, client, SCHEDULE_S, timeout_s, luck))
+        opened.renew_owner()
+        yield opened
         letters.close(5)
         outcomes.close(5)

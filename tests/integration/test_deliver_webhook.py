@@ -1,0 +1,533 @@
+"""One delivery after the other: what is sent, what its row and its webhook say, who is told."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+from unittest.mock import ANY
+from uuid import UUID
+
+import pytest
+from psycopg.types.json import Jsonb
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from db.embedded import Services
+from db.fence import LeaseLost
+from pipelines.errors import Permanent, Postponed, Snooze
+from tests.conftest import fresh_database
+from tests.fakes_site import Hit, Site, Wire, site
+from tests.posting import SCHEDULE_S, Posting, posting
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+HEAD = "HTTP/1.1 {} Said\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture(scope="module")
+def url(services: Services, template: str) -> Iterator[str]:
+    with fresh_database(services, template=template) as database_url:
+        yield database_url
+
+
+@pytest.fixture(scope="module")
+def shared(url: str) -> Iterator[Posting]:
+    with posting(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(shared: Posting) -> Posting:
+    shared.renew_owner()
+    return shared
+
+
+@pytest.fixture
+def receiver() -> Iterator[Site]:
+    with site() as served:
+        yield served
+
+
+def answering(receiver: Site, *statuses: int) -> str:
+    """Answers so, one after the other; the last for ever."""
+    left = list(statuses)
+
+    def answer(wire: Wire, _: Hit) -> bool:
+        status = left.pop(0) if len(left) > 1 else left[0]
+        wire.send(HEAD.format(status))
+        return True
+
+    return receiver.raw("/in", answer)
+
+
+def fails(desk: Posting, delivery_id: UUID, *, times: int) -> list[Any]:
+    """The attempts of a delivery, each when it is due."""
+    ended = []
+    for _ in range(times):
+        desk.make_due(delivery_id)
+        ended += desk.attempt(delivery_id)
+    return ended
+
+
+def counters(desk: Posting, delivery_id: UUID) -> tuple[int, int, int]:
+    row = desk.conn.execute(
+        "SELECT total_deliveries, successful_deliveries, failed_deliveries FROM public.webhooks"
+        " WHERE id = %s",
+        [desk.row(delivery_id)["webhook_id"]],
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+def test_an_event_arrives_signed_and_its_row_says_so(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200), secret=SECRET)
+
+    (ended,) = desk.attempt(delivery_id)
+
+    (hit,), row = receiver.hits, desk.row(delivery_id)
+    told = Webhook(SECRET).verify(hit.body, dict(hit.headers))
+    assert told == {
+        "type": "lead.captured",
+        "timestamp": row["created_at"].isoformat().replace("+00:00", "Z"),
+        "data": {"id": "7"},
+    }
+    assert hit.headers["webhook-id"] == f"msg_{row['event_id']}"
+    assert (hit.headers["content-type"], hit.method) == ("application/json", "POST")
+    assert hit.headers["user-agent"] == "Avivro-Webhooks/1.0"
+    assert (row["status"], row["http_status"], row["response_body"]) == ("delivered", 200, "ok")
+    assert row["delivered_at"] is not None
+    assert isinstance(ended, dict)
+    assert ended["status"] == "delivered"
+    assert counters(desk, delivery_id) == (1, 1, 0)
+
+
+def test_every_attempt_sends_the_same_id_and_bytes_with_a_new_signature(
+    desk: Posting, receiver: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery_id = desk.add(answering(receiver, 500, 429, 200), secret=SECRET)
+    started_s = time.time()
+
+    for later_s in (0, 60, 120):
+        monkeypatch.setattr(time, "time", lambda now_s=started_s + later_s: now_s)
+        desk.conn.execute(
+            "UPDATE public.webhook_deliveries SET event_data = %s WHERE id = %s",
+            [Jsonb({"changed": later_s}), delivery_id],
+        )
+        fails(desk, delivery_id, times=1)
+
+    assert desk.row(delivery_id)["status"] == "delivered"
+    assert len({hit.body for hit in receiver.hits}) == 1
+    assert len({hit.headers["webhook-id"] for hit in receiver.hits}) == 1
+    assert len({hit.headers["webhook-signature"] for hit in receiver.hits}) == 3
+    times = [int(hit.headers["webhook-timestamp"]) for hit in receiver.hits]
+    assert times == [int(started_s + later_s) for later_s in (0, 60, 120)]
+
+
+def test_the_plan_is_followed_to_its_end(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 500))
+
+    first, second, third = fails(desk, delivery_id, times=3)
+
+    assert (type(first), first.delay_s) == (Postponed, SCHEDULE_S[1])
+    assert (type(second), second.delay_s) == (Postponed, SCHEDULE_S[2])
+    assert type(third) is Permanent
+    row = desk.row(delivery_id)
+    assert (row["status"], row["attempt_count"], row["next_retry_at"]) == ("failed", 3, None)
+    assert counters(desk, delivery_id) == (1, 0, 1)
+    noted = desk.conn.execute(
+        "SELECT attempt, http_status, response_excerpt FROM worker.delivery_attempts"
+        " WHERE delivery_id = %s ORDER BY id",
+        [delivery_id],
+    ).fetchall()
+    assert noted == [(1, 500, "ok"), (2, 500, "ok"), (3, 500, "ok")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "attempts"),
+    [({"max_retries": 0}, 1), ({"max_retries": 1}, 2), ({"retry_failed": False}, 1)],
+)
+def test_a_webhook_may_want_fewer_attempts(
+    desk: Posting, receiver: Site, columns: dict[str, Any], attempts: int
+) -> None:
+    delivery_id = desk.add(answering(receiver, 500), **columns)
+
+    fails(desk, delivery_id, times=attempts)
+
+    row = desk.row(delivery_id)
+    assert (row["status"], row["attempt_count"]) == ("failed", attempts)
+
+
+def test_a_job_that_comes_too_early_waits_for_its_time(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 500))
+    desk.attempt(delivery_id)
+
+    (ended,) = desk.attempt(delivery_id)
+
+    assert isinstance(ended, Snooze)
+    assert 0 < ended.delay_s <= SCHEDULE_S[1]
+    assert len(receiver.hits) == 1
+
+
+def test_a_waiting_job_that_somebody_put_forward_is_sent(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 500, 200))
+    desk.attempt(delivery_id)
+    desk.conn.execute(
+        "UPDATE worker.jobs SET run_at = clock_timestamp() WHERE unique_key = %s",
+        [str(delivery_id)],
+    )
+
+    desk.attempt(delivery_id)
+
+    assert desk.row(delivery_id)["status"] == "delivered"
+
+
+def test_what_was_delivered_is_not_sent_twice(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200))
+    desk.attempt(delivery_id)
+
+    (ended,) = desk.attempt(delivery_id)
+
+    assert ended == {"status": "delivered"}
+    assert len(receiver.hits) == 1
+    assert counters(desk, delivery_id) == (1, 1, 0)
+
+
+def test_a_worker_that_lost_the_job_stores_nothing(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200))
+    asked = desk.claim(delivery_id)
+
+    (ended,) = desk.work([replace(asked, job_attempt=asked.job_attempt - 1)])
+
+    assert isinstance(ended, LeaseLost)
+    row = desk.row(delivery_id)
+    assert (row["status"], row["attempt_count"], row["http_status"]) == ("pending", 0, None)
+
+
+def test_a_delivery_that_is_gone_ends_quietly(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200))
+    asked = desk.claim(delivery_id)
+    desk.conn.execute("DELETE FROM public.webhooks WHERE user_id = %s", [desk.user_id])
+
+    assert desk.work([asked]) == [{"status": "gone"}]
+    assert receiver.hits == []
+
+
+def test_a_webhook_deleted_during_the_attempt_ends_it_quietly(
+    desk: Posting, receiver: Site
+) -> None:
+    def delete(wire: Wire, _: Hit) -> None:
+        desk.conn.execute("DELETE FROM public.webhooks WHERE user_id = %s", [desk.user_id])
+        wire.send(HEAD.format(500))
+
+    (ended,) = desk.attempt(desk.add(receiver.raw("/in", delete)))
+
+    assert ended == {"status": "gone", "attempt": 1, "http_status": 500, "duration_ms": ANY}
+
+
+def test_an_inactive_webhook_gets_test_events_only(desk: Posting, receiver: Site) -> None:
+    webhook_id = desk.add_webhook(answering(receiver, 200), is_active=False)
+    other = desk.add_delivery(webhook_id)
+    test = desk.add_delivery(webhook_id, event_type="webhook.test")
+
+    desk.attempt(other, test)
+
+    assert [json.loads(hit.body)["type"] for hit in receiver.hits] == ["webhook.test"]
+    assert desk.row(test)["status"] == "delivered"
+    row = desk.row(other)
+    assert (row["status"], row["attempt_count"]) == ("cancelled", 0)
+    assert row["error_message"] == (
+        "cancelled: the webhook was deactivated before this was delivered"
+    )
+
+
+@pytest.mark.parametrize(("status", "row_status"), [(200, "delivered"), (500, "cancelled")])
+def test_a_webhook_deactivated_during_the_attempt_keeps_what_arrived(
+    desk: Posting, receiver: Site, status: int, row_status: str
+) -> None:
+    def deactivate(wire: Wire, _: Hit) -> None:
+        desk.conn.execute("UPDATE public.webhooks SET is_active = false")
+        wire.send(HEAD.format(status))
+
+    delivery_id = desk.add(receiver.raw("/in", deactivate))
+    fails(desk, delivery_id, times=1)
+    if status != 200:
+        fails(desk, delivery_id, times=1)
+
+    assert desk.row(delivery_id)["status"] == row_status
+    assert len(receiver.hits) == 1
+
+
+def test_a_delivery_renewed_during_the_attempt_begins_anew(desk: Posting, receiver: Site) -> None:
+    def renew(wire: Wire, _: Hit) -> None:
+        desk.conn.execute(
+            "UPDATE public.webhook_deliveries SET status = 'pending' WHERE id = %s", [delivery_id]
+        )
+        wire.send(HEAD.format(500))
+
+    delivery_id = desk.add(answering(receiver, 500))
+    fails(desk, delivery_id, times=2)
+    receiver.raw("/in", renew)
+
+    (ended,) = fails(desk, delivery_id, times=1)
+
+    row = desk.row(delivery_id)
+    assert (row["status"], row["attempt_count"]) == ("pending", 0)
+    assert isinstance(ended, Snooze)
+
+
+def test_the_next_attempt_goes_to_the_new_address_with_the_new_secret(
+    desk: Posting, receiver: Site
+) -> None:
+    delivery_id = desk.add(answering(receiver, 500), secret=SECRET)
+    desk.attempt(delivery_id)
+    with site() as moved:
+        desk.conn.execute(
+            "UPDATE public.webhooks SET url = %s, secret = 'correct horse' WHERE user_id = %s",
+            [answering(moved, 200), desk.user_id],
+        )
+
+        fails(desk, delivery_id, times=1)
+
+        (hit,) = moved.hits
+    assert len(receiver.hits) == 1
+    assert hit.headers["webhook-signature"].count(" ") == 1
+    for secret in (SECRET, b"correct horse"):
+        Webhook(secret).verify(hit.body, dict(hit.headers))
+
+
+def test_a_secret_that_was_retired_long_ago_signs_no_more(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200), secret="whsec_bmV3IHNlY3JldA==")
+    desk.conn.execute(
+        "INSERT INTO worker.retired_secrets (webhook_id, secret, until_at)"
+        " VALUES (%s, %s, now() - interval '1 s')",
+        [desk.row(delivery_id)["webhook_id"], SECRET],
+    )
+
+    desk.attempt(delivery_id)
+
+    (hit,) = receiver.hits
+    assert " " not in hit.headers["webhook-signature"]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(hit.body, dict(hit.headers))
+
+
+def test_custom_headers_are_sent_and_ours_stay(desk: Posting, receiver: Site) -> None:
+    custom = {
+        "Authorization": "Bearer 1",
+        "WEBHOOK-ID": "evil",
+        "webhook-signature": "evil",
+        "Content-type": "text/plain",
+        "Content-Length": "1",
+        "host": "evil.example",
+        "Transfer-Encoding": "chunked",
+        "user-agent": "evil",
+    }
+    delivery_id = desk.add(answering(receiver, 200), secret=SECRET, custom_headers=custom)
+
+    desk.attempt(delivery_id)
+
+    (hit,) = receiver.hits
+    Webhook(SECRET).verify(hit.body, dict(hit.headers))
+    assert hit.headers["authorization"] == "Bearer 1"
+    assert not [value for value in hit.headers.values() if "evil" in value]
+    assert hit.headers["content-type"] == "application/json"
+    assert "transfer-encoding" not in hit.headers
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"custom_headers": {"X Y": "1"}}, "'X Y'"),
+        ({"custom_headers": {"X": "a\r\nHost: b"}}, "'X'"),
+        ({"custom_headers": {"X-N": 5}}, "'X-N' has a value that is no text"),
+        ({"secret": "whsec_"}, "the secret is empty"),
+    ],
+)
+def test_what_cannot_be_sent_fails_at_once_and_says_why(
+    desk: Posting, receiver: Site, columns: dict[str, Any], words: str
+) -> None:
+    delivery_id = desk.add(answering(receiver, 200), **columns)
+
+    (ended,) = desk.attempt(delivery_id)
+
+    row = desk.row(delivery_id)
+    assert isinstance(ended, Permanent)
+    assert (row["status"], row["next_retry_at"], receiver.hits) == ("failed", None, [])
+    assert row["error_message"].startswith("protocol: ")
+    assert words in row["error_message"]
+    assert row["duration_ms"] is not None
+
+
+@pytest.mark.parametrize(
+    "address",
+    """http://127.0.0.2/ http://10.0.0.1/ http://169.254.169.254/latest http://[::1]/ http://0x7f.1/
+    http://168.63.129.16/ http://[64:ff9b::7f00:1]/ http://[::ffff:10.0.0.1]/ https://u:p@example.com/
+    http://0/ http://[fec0::1]/ http://①②⑦.⓪.⓪.②/ http://example.com\\@x/
+    """.split(),
+)
+def test_an_address_that_is_off_limits_is_blocked_at_once(desk: Posting, address: str) -> None:
+    delivery_id = desk.add(address)
+
+    (ended,) = desk.attempt(delivery_id)
+
+    row = desk.row(delivery_id)
+    assert isinstance(ended, Permanent)
+    assert (row["status"], row["attempt_count"], row["next_retry_at"]) == ("blocked", 1, None)
+    assert row["error_message"].startswith("blocked: ")
+    assert row["duration_ms"] is not None
+    assert counters(desk, delivery_id) == (1, 0, 1)
+
+
+def test_a_name_with_one_bad_address_is_blocked(url: str, receiver: Site) -> None:
+    answers = ["127.0.0.1", "10.0.0.1"]
+    with posting(url, lookup=lambda _: answers) as desk:
+        delivery_id = desk.add(f"http://mixed.example:{receiver.port}/")
+
+        desk.attempt(delivery_id)
+
+        assert desk.row(delivery_id)["status"] == "blocked"
+    assert receiver.connections == 0
+
+
+def test_a_name_that_turns_bad_between_attempts_is_blocked(url: str, receiver: Site) -> None:
+    asked: list[str] = []
+
+    def lookup(host: str) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+    receiver.page("/in", status=500, headers={"Connection": "close"})
+    with posting(url, lookup=lookup) as desk:
+        delivery_id = desk.add(f"http://rebound.example:{receiver.port}/in")
+
+        fails(desk, delivery_id, times=2)
+
+        assert desk.row(delivery_id)["status"] == "blocked"
+    assert len(receiver.hits) == 1
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_reached(url: str, receiver: Site) -> None:
+    asked: list[str] = []
+
+    def lookup(host: str) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
+
+    answering(receiver, 200)
+    with posting(url, lookup=lookup) as desk:
+        delivery_id = desk.add(f"http://once.example:{receiver.port}/in")
+
+        desk.attempt(delivery_id)
+
+        assert desk.row(delivery_id)["status"] == "delivered"
+    assert asked == ["once.example"]
+
+
+def test_deliveries_to_one_endpoint_share_connections(desk: Posting, receiver: Site) -> None:
+    webhook_id = desk.add_webhook(answering(receiver, 200))
+
+    for _ in range(5):
+        desk.attempt(desk.add_delivery(webhook_id))
+
+    assert (len(receiver.hits), receiver.connections) == (5, 1)
+
+
+def test_a_large_event_is_thin(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add_delivery(
+        desk.add_webhook(answering(receiver, 200)),
+        data={"id": "7", "agent_id": "9", "text": "x" * 50_000},
+    )
+
+    desk.attempt(delivery_id)
+
+    (hit,) = receiver.hits
+    link = f"https://app.avivro.com/webhooks/deliveries/{delivery_id}"
+    assert json.loads(hit.body)["data"] == {
+        "id": "7",
+        "agent_id": "9",
+        "thin": True,
+        "link": link,
+    }
+
+
+def test_a_receiver_that_is_gone_disables_its_webhook_and_tells_the_owner_once(
+    desk: Posting, receiver: Site
+) -> None:
+    webhook_id = desk.add_webhook(answering(receiver, 410))
+    first, second, waiting = (desk.add_delivery(webhook_id) for _ in range(3))
+
+    desk.attempt(first, second)
+
+    active = desk.conn.execute(
+        "SELECT is_active FROM public.webhooks WHERE id = %s", [webhook_id]
+    ).fetchone()
+    told = desk.conn.execute(
+        "SELECT (SELECT count(*) FROM public.notifications WHERE user_id = %(user)s"
+        " AND type = 'webhook_disabled'), (SELECT count(*) FROM public.email_logs"
+        " WHERE user_id = %(user)s AND email_type = 'webhook_disabled')",
+        {"user": desk.user_id},
+    ).fetchone()
+    assert (active, told) == ((False,), (1, 1))
+    row = desk.row(waiting)
+    assert (row["status"], row["attempt_count"]) == ("cancelled", 0)
+    assert "410" in row["error_message"]
+
+
+def hold(desk: Posting, webhook_id: UUID) -> tuple[Any, ...] | None:
+    """(cap, cap after the time, whether that is to come) of what holds its deliveries back."""
+    return desk.conn.execute(
+        "SELECT cap, then_cap, until_at > now() FROM worker.lane_holds WHERE lane = %s",
+        [f"deliver_webhook:{webhook_id}"],
+    ).fetchone()
+
+
+def test_an_endpoint_that_fails_a_hundred_times_is_held_and_comes_back_by_a_ramp(
+    desk: Posting, receiver: Site
+) -> None:
+    webhook_id = desk.add_webhook(answering(receiver, 500))
+
+    desk.attempt(*(desk.add_delivery(webhook_id) for _ in range(100)))
+    opened = hold(desk, webhook_id)
+    desk.conn.execute(
+        "UPDATE worker.endpoints SET open_until = now() - interval '1 s' WHERE webhook_id = %s",
+        [webhook_id],
+    )
+    answering(receiver, 200)
+    caps = []
+    for _ in range(4):
+        desk.attempt(desk.add_delivery(webhook_id))
+        found = hold(desk, webhook_id)
+        caps.append(found and found[1])
+
+    assert opened == (0, 1, True)
+    assert caps == [2, 4, 8, None]
+
+
+def test_a_slow_endpoint_gets_few_at_a_time(url: str, receiver: Site) -> None:
+    with posting(url, timeout_s=0.2) as desk:
+        webhook_id = desk.add_webhook(receiver.silent("/in"))
+
+        desk.attempt(desk.add_delivery(webhook_id))
+
+        assert hold(desk, webhook_id) == (2, None, None)
+
+
+def test_an_outcome_that_is_stored_twice_counts_once(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 500))
+    asked = desk.claim(delivery_id)
+    stored: list[Any] = []
+    submit = desk.desk.outcomes.submit
+
+    def twice(outcome: Any) -> Any:
+        stored.append(outcome)
+        return submit(outcome)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk.desk.outcomes, "submit", twice)
+        desk.work([asked])
+    submit(stored[0]).result(10)
+
+    row = desk.row(delivery_id)
+    (count,) = desk.conn.execute(
+        "SELECT count(*) FROM worker.delivery_attempts WHERE delivery_id = %s", [delivery_id]
+    ).fetchone() or (None,)
+    assert (row["status"], row["attempt_count"], count) == ("retrying", 1, 1)
