@@ -123,7 +123,7 @@ class FakeSmtp:
         self.mailbox.append(
             Mail(
                 str(envelope.mail_from),
-                *envelope.rcpt_tos,
+                envelope.rcpt_tos[0],
                 envelope.original_content,
                 tuple(envelope.mail_options),
                 over_tls=session.ssl is not None,
@@ -150,7 +150,7 @@ class Server(SMTP):
             case Wait(seconds):
                 await asyncio.sleep(seconds)
             case Drop(reset):
-                assert self.transport is not None
+                assert isinstance(self.transport, asyncio.WriteTransport)
                 await self._writer.drain()
                 self.transport.abort() if reset else self.transport.close()
                 raise asyncio.CancelledError

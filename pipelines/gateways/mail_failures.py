@@ -161,10 +161,17 @@ def resend_failure(
     return MailDelayed(f"Resend answered with HTTP {status}", by_operator=True, maybe_taken=True)
 
 
+# Where these went wrong, no request was on its way yet.
+UNSENT = frozenset({"blocked", "dns", "connect", "tls"})
+
+
 def http_failure(error: HttpFailure) -> MailDelayed:
     """No answer: the request may have arrived, and its key tells that it is the same one."""
-    blames_us = isinstance(error, Permanent)
-    return MailDelayed(str(error), by_operator=blames_us, maybe_taken=True)
+    return MailDelayed(
+        str(error),
+        by_operator=isinstance(error, Permanent),
+        maybe_taken=error.failure_class not in UNSENT,
+    )
 
 
 def shorten(reply: str) -> str:

@@ -64,6 +64,7 @@ class Posting:
     def fail(self, letter: Letter = LETTER) -> MailFailure:
         with pytest.raises((MailRefused, MailDelayed, MailUncertain)) as caught:
             self.send(letter)
+        assert isinstance(caught.value, MailFailure)
         return caught.value
 
 
