@@ -88,7 +88,9 @@ def hold_of(health: Health) -> Hold | None:
     """What keeps its deliveries back, if anything does."""
     if health.open_until is not None:
         cap = min(health.ramp, SLOW_CAP) if health.is_slow else health.ramp
-        return Hold(cap, health.open_until, f"{health.consecutive_failures} failures in a row")
+        failures = health.consecutive_failures
+        reason = f"{failures} failures in a row" if failures else "it has just begun to answer"
+        return Hold(cap, health.open_until, reason)
     if health.is_slow:
         return Hold(SLOW_CAP, None, f"its answers take {SLOW_S:g} s and more")
     return None
