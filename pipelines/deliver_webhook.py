@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from db.batches import Batches
 from db.deliveries import Asked, Letter, Result
 from db.fence import LeaseLost
-from pipelines.deliveries import WAITING, Outcome, is_sendable
+from db.pool import Connection
+from pipelines.deliveries import WAITING, Outcome, is_sendable, load, store
 from pipelines.errors import Permanent, Postponed, Snooze
 from pipelines.gateways.http import Client, Request, Response
 from pipelines.gateways.http_failures import HttpFailure, HttpPermanent, HttpTransient
@@ -36,6 +38,22 @@ class Desk:
     schedule_s: Sequence[float]
     timeout_s: float
     luck: Callable[[], float] = random.random
+
+
+def open_desk(
+    open_connection: Callable[[], Connection],
+    client: Client,
+    *,
+    schedule_s: Sequence[float],
+    timeout_s: float,
+) -> Desk:
+    """With its two threads started: one loads, one stores."""
+    letters = Batches(open_connection, load, name="letters", waits=False)
+    storing = partial(store, plan_s=sum(schedule_s))
+    outcomes = Batches(open_connection, storing, name="outcomes", waits=True)
+    letters.start()
+    outcomes.start()
+    return Desk(letters, outcomes, client, schedule_s, timeout_s)
 
 
 async def run(desk: Desk, asked: Asked) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Deliveries in this process: rows in, one attempt each on the event loop, rows out."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,11 +12,9 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from db import demo
-from db.batches import Batches
 from db.deliveries import Asked
 from db.pool import Connection, connect
-from pipelines import deliveries
-from pipelines.deliver_webhook import Desk, run
+from pipelines.deliver_webhook import Desk, open_desk, run
 from pipelines.gateways.addresses import Egress
 from pipelines.gateways.http import Client
 from pipelines.gateways.http_lookup import Lookup, look_up
@@ -117,22 +115,13 @@ def posting(
     allow: str = "127.0.0.1",
     lookup: Lookup = look_up,
     timeout_s: float = TIMEOUT_S,
-    luck: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[Posting]:
     open_connection = partial(connect, database_url, autocommit=True)
-    letters = Batches(open_connection, deliveries.load, name="letters", waits=False)
-    outcomes = Batches(
-        open_connection,
-        partial(deliveries.store, plan_s=sum(SCHEDULE_S)),
-        name="outcomes",
-        waits=True,
-    )
-    letters.start()
-    outcomes.start()
     client = Client(Egress.parse(allow), lookup=lookup)
+    desk = open_desk(open_connection, client, schedule_s=SCHEDULE_S, timeout_s=timeout_s)
     with closing(client), connect(database_url, autocommit=True) as conn:
-        opened = Posting(conn, Desk(letters, outcomes, client, SCHEDULE_S, timeout_s, luck))
+        opened = Posting(conn, replace(desk, luck=lambda: 0.0))
         opened.renew_owner()
         yield opened
-        letters.close(5)
-        outcomes.close(5)
+        desk.letters.close(5)
+        desk.outcomes.close(5)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from db.fence import Fence
 from db.jobs import Claimed
-from db.pool import Pool
+from db.pool import Pool, connect
 from db.waits import Waited
 from pipelines.errors import Permanent
 from pipelines.sealing import Keyring, parse_keys
@@ -19,6 +19,7 @@ from workers.outcome import burnt_attempts
 from workers.providers import WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
+    from pipelines.deliver_webhook import Desk
     from pipelines.email.address import Address
     from pipelines.email.links import Links
     from pipelines.gateways.embedder import Embedder
@@ -71,6 +72,19 @@ class Toolbox:
 
         url, key = self.config.supabase_url, self.config.supabase_service_role_key
         return None if url is None else Storage(url, key)
+
+    @cached_property
+    def deliveries(self) -> "Desk":
+        """Two writers with a connection each, however many deliveries are under way."""
+        from pipelines.deliver_webhook import open_desk
+
+        assert self.config.database_url is not None
+        return open_desk(
+            partial(connect, self.config.database_url, autocommit=True, name="avivro deliveries"),
+            self.client,
+            schedule_s=self.config.webhook_retry_schedule_s,
+            timeout_s=self.config.webhook_timeout_s,
+        )
 
     @cached_property
     def mail(self) -> "Transport":
