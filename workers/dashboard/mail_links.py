@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -37,6 +38,15 @@ ONE_CLICK = re.compile(
     rb"|name=\"?List-Unsubscribe\"?\s[^=&]{0,200}?\r?\n\r?\nOne-Click\s"
 )
 URL_MARKS = ":/?#[]@!$&'()*+,;=%~-._"
+
+
+class TokenConvertor(StringConvertor):
+    """The rest of the path, whatever is in it: what is no token is answered as such."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("token", TokenConvertor())
 
 
 def routes(links: Links, recorder: Recorder) -> list[Route]:
@@ -70,9 +80,9 @@ def routes(links: Links, recorder: Recorder) -> list[Route]:
         return await unsubscribe(request, asked, recorder)
 
     return [
-        Route("/e/o/{token:path}", open_mail, methods=["GET"]),
-        Route("/e/c/{token:path}", follow, methods=["GET"]),
-        Route("/e/u/{token:path}", leave, methods=["GET", "POST"]),
+        Route("/e/o/{token:token}", open_mail, methods=["GET"]),
+        Route("/e/c/{token:token}", follow, methods=["GET"]),
+        Route("/e/u/{token:token}", leave, methods=["GET", "POST"]),
     ]
 
 
