@@ -136,6 +136,7 @@ def write_request(letter: Letter, *, at_s: int, timeout_s: float) -> Request:
         deadline_s=timeout_s,
         body_bytes_max=RESPONSE_BYTES_MAX,
         body_optional=True,
+        repeatable=True,
     )
 
 

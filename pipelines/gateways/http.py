@@ -46,7 +46,9 @@ class Request:
     `deadline_s` covers everything: name look-up, connection, redirects, headers and body.
     `body_bytes_max` holds before and after decompression. With `redirects_max` 0 a redirect is
     an answer like any other. With `body_optional` the status alone counts: a body that is late,
-    cut or too long is kept as far as it came, and nothing is decompressed.
+    cut or too long is kept as far as it came, and nothing is decompressed. What is `repeatable`
+    is sent again when a connection that was kept alive turns out to be dead: its receiver knows
+    by an id what it has had already.
     """
 
     url: str
@@ -57,6 +59,7 @@ class Request:
     body_bytes_max: int = BODY_BYTES_MAX
     redirects_max: int = 0
     body_optional: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,13 @@ class Client:
         return Response(answer.status, str(url), answer.headers, body, elapsed_ms, complete)
 
     async def _follow(self, request: Request) -> tuple[aiohttp.ClientResponse, URL]:
-        hop = _Hop(check_url(request.url), request.method, _headers(request), request.body)
+        hop = _Hop(
+            check_url(request.url),
+            request.method,
+            _headers(request),
+            request.body,
+            request.repeatable,
+        )
         seen = {str(hop.url)}
         while True:
             answer = await self._send(hop, via=request.url if len(seen) > 1 else None)
@@ -159,11 +168,23 @@ class Client:
         )
         destination.set(to)
         try:
-            return await self._open_session().request(
-                hop.method, hop.url, headers=hop.headers, data=hop.body, allow_redirects=False
-            )
+            return await self._send_to(to, hop)
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error, to) from error
+
+    async def _send_to(self, to: Destination, hop: "_Hop") -> aiohttp.ClientResponse:
+        try:
+            return await self._request(hop)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not (hop.repeatable and to.has_reused):
+                raise
+            to.may_reuse = False
+            return await self._request(hop)
+
+    async def _request(self, hop: "_Hop") -> aiohttp.ClientResponse:
+        return await self._open_session().request(
+            hop.method, hop.url, headers=hop.headers, data=hop.body, allow_redirects=False
+        )
 
     def _open_session(self) -> aiohttp.ClientSession:
         # Only ever called on the loop, so two callers cannot both find none.
@@ -190,6 +211,7 @@ class _Hop:
     method: str
     headers: "CIMultiDict[str]"
     body: bytes | None
+    repeatable: bool = False
 
     def redirected(self, status: int, answer: "CIMultiDictProxy[str]") -> "_Hop":
         url = _redirect_target(self.url, answer.get("Location"))

@@ -14,6 +14,7 @@ import certifi
 from aiohttp import ClientPayloadError, ClientResponse, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -33,6 +34,7 @@ class Destination:
     """Where the running request is going.
 
     `via` is the address that redirected there; `refused` is why, once its address was forbidden.
+    `may_reuse` allows for a connection that was kept alive, `has_reused` says that it was one.
     """
 
     host: str
@@ -40,6 +42,8 @@ class Destination:
     via: str | None = None
     refused: str | None = None
     is_tls: bool = False
+    may_reuse: bool = True
+    has_reused: bool = False
 
 
 # The socket factory is told an address, but an exception for a host needs the host's name too.
@@ -96,6 +100,12 @@ class GuardedConnector(TCPConnector):
         self._factory = partial(  # type: ignore[assignment]
             HeadFirst, loop=asyncio.get_running_loop()
         )
+
+    async def _get(self, key: ConnectionKey, traces: list[Any]) -> Connection | None:
+        to = destination.get()
+        kept = await super()._get(key, traces) if to.may_reuse else None
+        to.has_reused = kept is not None
+        return kept
 
 
 class AddressRefusedError(OSError):

@@ -431,6 +431,26 @@ def test_deliveries_to_one_endpoint_share_connections(desk: Posting, receiver: S
     assert (len(receiver.hits), receiver.connections) == (5, 1)
 
 
+def test_a_kept_connection_that_turns_out_dead_costs_no_attempt(
+    desk: Posting, receiver: Site
+) -> None:
+    def once(wire: Wire, _: Hit) -> bool:
+        if len(receiver.hits) == 2:
+            wire.reset()
+        wire.send(HEAD.format(200))
+        return True
+
+    webhook_id = desk.add_webhook(receiver.raw("/in", once))
+
+    deliveries = [desk.add_delivery(webhook_id) for _ in range(2)]
+    for each in deliveries:
+        desk.attempt(each)
+
+    assert [desk.row(each)["attempt_count"] for each in deliveries] == [1, 1]
+    assert desk.row(deliveries[1])["status"] == "delivered"
+    assert (len(receiver.hits), receiver.connections) == (3, 2)
+
+
 def test_a_large_event_is_thin(desk: Posting, receiver: Site) -> None:
     delivery_id = desk.add_delivery(
         desk.add_webhook(answering(receiver, 200)),
