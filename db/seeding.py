@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
+from db import announcements
 from db.pool import Connection
 from db.seeding_rows import (
     Plan,
@@ -60,6 +61,7 @@ def fill(conn: Connection, plan: Plan, report: Report) -> Seeded:
     owners = owner_ids(plan)
     if is_seeded(conn, UUID(owners[0])):
         raise SeededError(f"the rows of seed {plan.seed} are in this database already")
+    announcements.be_quiet(conn)
     seeded = Seeded(
         users=copy(conn, SQL.copy_users, user_lines(plan), "users", report),
         agents=copy(conn, SQL.copy_agents, agent_lines(plan), "agents", report),

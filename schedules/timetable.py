@@ -7,7 +7,7 @@ job at most, so that slow work does not pile up.
 
 from dataclasses import dataclass
 
-from workers.jobs import Payload, Prune, ScheduleResyncs
+from workers.jobs import AnnounceLeads, Payload, Prune, ScheduleResyncs
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +22,6 @@ class Schedule:
 TIMETABLE = (
     # Away from the full hour, when everybody else's work begins.
     Schedule("prune", Prune(), cron="7 * * * *", unique_key="prune"),
+    Schedule("announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads"),
     Schedule("schedule_resyncs", ScheduleResyncs(), "* * * * *", unique_key="schedule_resyncs"),
 )

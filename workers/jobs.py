@@ -100,6 +100,11 @@ class ReportCrawl:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceLeads:
+    """Mail owners of the leads that came soon after a mail about others."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendEmail:
     """Render the mail of a row of email_logs, and send it once."""
 
@@ -127,6 +132,7 @@ Payload = (
     | ChangeModel
     | EmbedAgain
     | SendEmail
+    | AnnounceLeads
     | SwitchModel
 )
 
@@ -181,6 +187,8 @@ KINDS = {kind.name: kind for kind in (
          unique_by="source_id"),
     Kind(SendEmail, "email", RetryPlan(5, first_s=10, factor=4), time_limit_s=600,
          unique_by="email_id", rerun=True),
+    Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
 )}
 

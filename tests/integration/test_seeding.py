@@ -175,3 +175,10 @@ def digest(conn: Connection) -> list[tuple[str, Decimal]]:
         "FROM public.leads UNION ALL "
         "SELECT 'a', sum(hashtext(concat_ws(',', id, user_id, name))) FROM public.agents"
     ).fetchall()
+
+
+def test_nobody_is_mailed_of_made_up_rows(conn: Connection) -> None:
+    with conn.transaction():
+        seeding.fill(conn, PLAN, ignore)
+
+    assert count(conn, "email_logs") == 0

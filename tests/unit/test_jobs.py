@@ -9,6 +9,7 @@ from workers import actors, jobs
 from workers.jobs import (
     KINDS,
     QUEUES,
+    AnnounceLeads,
     ChangeModel,
     CrawlSite,
     EmbedAgain,
@@ -43,6 +44,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "resync_source": ResyncSource,
         "schedule_resyncs": ScheduleResyncs,
         "send_email": SendEmail,
+        "announce_leads": AnnounceLeads,
         "change_model": ChangeModel,
         "embed_again": EmbedAgain,
         "switch_model": SwitchModel,
