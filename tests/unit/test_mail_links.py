@@ -22,7 +22,9 @@ OLD, NEW = "old-" * 8, "new-" * 8
 LINKS = Links("https://mail.example.com/", parse_keys(NEW))
 EMAIL = UUID("00000000-0000-4000-8000-0000000000e1")
 USER = UUID("00000000-0000-4000-8000-0000000000a1")
-TARGET = "https://app.example.com/leads?id=1&tab=\u00fc#top"
+# Long enough to be read as any other kind of body, too.
+TARGET = f"https://app.example.com/leads?id={'1' * 60}&tab=\u00fc#top"
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def token_of(link: str, purpose: str) -> str:
@@ -66,7 +68,7 @@ def test_a_token_serves_one_purpose(token: str) -> None:
 @pytest.mark.parametrize("token", [PIXEL, CLICK, LEAVE], ids=["pixel", "click", "unsubscribe"])
 def test_every_changed_character_is_noticed(token: str) -> None:
     for place, old in enumerate(token):
-        for new in "Ab-_9":
+        for new in ALPHABET if place == len(token) - 1 else "Ab-_9":
             if new != old:
                 changed = f"{token[:place]}{new}{token[place + 1 :]}"
                 assert refused(changed), (place, new)
@@ -94,6 +96,12 @@ def test_shortened_and_lengthened_tokens_are_refused(token: str) -> None:
 )
 def test_junk_is_refused(token: str) -> None:
     assert refused(token)
+
+
+def test_an_oversized_token_is_refused_though_we_signed_it() -> None:
+    body = hash_address("max@example.com") + USER.bytes + EMAIL.bytes + b"a" * TOKEN_CHARS_MAX
+
+    assert LINKS.read_unsubscribe(encode(sign(LINKS.keys[0], "u", body) + body)) is None
 
 
 @given(st.text(max_size=200))
