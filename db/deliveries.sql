@@ -74,7 +74,7 @@ WITH given AS MATERIALIZED (
              duration_ms, wait_s)
     CROSS JOIN LATERAL (
         SELECT d.status, d.attempt_count FROM public.webhook_deliveries AS d
-        WHERE d.id = u.delivery_id FOR UPDATE) AS old
+        WHERE d.id = u.delivery_id FOR NO KEY UPDATE) AS old
 ), stored AS (
     UPDATE public.webhook_deliveries AS d
     SET status = g.status,

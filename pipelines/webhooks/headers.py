@@ -23,9 +23,9 @@ def write_headers(
     return _allowed(custom) | {
         "Content-Type": CONTENT_TYPE,
         "User-Agent": USER_AGENT,
-        "Webhook-Id": message_id,
-        "Webhook-Timestamp": str(at_s),
-        "Webhook-Signature": signature,
+        "webhook-id": message_id,
+        "webhook-timestamp": str(at_s),
+        "webhook-signature": signature,
     }
 
 

@@ -150,9 +150,9 @@ def test_a_delivery_has_the_headers_of_standard_webhooks() -> None:
     assert headers({}) == {
         "Content-Type": "application/json",
         "User-Agent": "Avivro-Webhooks/1.0",
-        "Webhook-Id": "msg_1",
-        "Webhook-Timestamp": str(AT_S),
-        "Webhook-Signature": "v1,x",
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(AT_S),
+        "webhook-signature": "v1,x",
     }
 
 
