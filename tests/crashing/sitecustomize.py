@@ -138,3 +138,22 @@ if os.environ.get("CRASH_EMBEDDING"):
     wrap("pipelines.switch_model:switch", before="switch due", after="switched")
     wrap("pipelines.switch_model:retire", before="retire due")
     # fmt: on
+
+if os.environ.get("CRASH_DELIVERIES"):
+    # fmt: off
+    wrap("pipelines.deliveries:load", before="letters due", after="letters loaded")
+    wrap("pipelines.deliver_webhook:send", before="post due", after="posted")
+    wrap("pipelines.deliveries:store", before="results due", after="results stored")
+    wrap("pipelines.deliver_webhook:conclude", before="results told")
+    # fmt: on
+
+if os.environ.get("CRASH_MAILS"):
+    # fmt: off
+    wrap("db.emails:load_email", after="mail loaded")
+    wrap("db.emails:begin_sending", after="mail begun")
+    wrap("pipelines.gateways.mail_smtp:SmtpTransport._write", before="mail due", after="mail out")
+    wrap("db.emails:mark_handed", after="mark written")
+    wrap("pipelines.gateways.mail_smtp:SmtpTransport._finish", before="dot due", after="mail taken")
+    wrap("db.emails:mark_sent", after="sent written")
+    wrap("pipelines.send_email:store", after="sent stored")
+    # fmt: on
