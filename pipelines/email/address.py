@@ -156,5 +156,5 @@ def _refused(text: str, problem: str) -> Permanent:
 
 def _shown(text: str) -> str:
     """Short, and without what made it unsafe: this goes to rows, logs and pages."""
-    clean = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+    clean = _INVISIBLE.sub("\ufffd", _UNSAFE.sub("\ufffd", text))
     return f'"{clean[:SHOWN_CHARS_MAX]}{"..." if len(clean) > SHOWN_CHARS_MAX else ""}"'
