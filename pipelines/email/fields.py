@@ -6,7 +6,7 @@ markup, and whatever is too long is cut.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-READ_CHARS_MAX = 100_000
+READ_CHARS_MAX = 20_000
 LINE_CHARS_MAX = 200
 CELL_CHARS_MAX = 100
 PARAGRAPHS_MAX = 40
@@ -77,16 +77,20 @@ def line(value: Any, setting: Setting) -> str:
 
 def paragraphs(value: Any, setting: Setting) -> tuple[str, ...]:
     """Text with empty lines between paragraphs, or a list of them."""
-    texts = [plain(each) for each in value] if isinstance(value, list) else [plain(value)]
-    parts = [part for text in texts for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n"))]
     found: list[str] = []
     left = PARAGRAPHS_CHARS_MAX
-    for part in filter(None, map(tidy, parts)):
+    for part in split_paragraphs(value if isinstance(value, list) else [value]):
         if left <= 0 or len(found) == PARAGRAPHS_MAX:
             return (*found, "…")
         found.append(cut(part, left))
         left -= len(part)
     return tuple(found)
+
+
+def split_paragraphs(texts: list[Any]) -> Iterator[str]:
+    for text in texts:
+        parts = re.split(r"\n\s*\n", plain(text).replace("\r\n", "\n"))
+        yield from filter(None, map(tidy, parts))
 
 
 def number(value: Any, setting: Setting) -> Decimal:
@@ -194,8 +198,7 @@ def plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal, datetime, date)):
         raise WrongValue(f"must be text, not {named(value)}")
     text = written(value)[:READ_CHARS_MAX]
-    kept = (each for each in text if each in "\r\n\t" or is_printable(each))
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", "".join(map(printable, text)))
 
 
 def written(value: object) -> str:
@@ -206,8 +209,14 @@ def written(value: object) -> str:
         raise WrongValue("is too large a number") from None
 
 
-def is_printable(char: str) -> bool:
-    return char not in BIDI_CONTROLS and unicodedata.category(char) not in ("Cc", "Cs")
+def printable(char: str) -> str:
+    """Control characters become a space, what no mail can hold nothing."""
+    if char in "\r\n" or char.isprintable():
+        return "" if char in BIDI_CONTROLS else char
+    kind = unicodedata.category(char)
+    if kind == "Cs" or char in BIDI_CONTROLS:
+        return ""
+    return " " if kind == "Cc" else char
 
 
 def flatten(text: str) -> str:

@@ -61,7 +61,7 @@ def render(
     found = find(template)
     values = derive(found, read(found, data, app_url), app_url)
     own = fields.flatten(SUBJECTS[found.name].render(values))
-    title = given(subject) or own
+    title = own_words(subject) or own
     page = values | {"subject": title, "subject_line": own, "because": found.because}
     html = INLINER.inline(PAPER.get_template(f"{found.name}.html.j2").render(page))
     check_size(found, html)
@@ -117,18 +117,20 @@ def with_action(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def value(
     template: Template, field: fields.Field, data: Mapping[str, Any], setting: Setting
 ) -> Any:
-    found = field.find(data)
-    if found is None:
+    """None, too, for what holds nothing that can be printed."""
+    given = field.find(data)
+    try:
+        found = None if given is None else field.read(given, setting)
+    except WrongValue as wrong:
+        raise Permanent(f"template {template.name}: {field.name} {wrong}") from None
+    if found in (None, "", ()):
         if field.required:
             raise Permanent(f"template {template.name} needs {field.name}")
         return None
-    try:
-        return field.read(found, setting)
-    except WrongValue as wrong:
-        raise Permanent(f"template {template.name}: {field.name} {wrong}") from None
+    return found
 
 
-def given(subject: str | None) -> str | None:
+def own_words(subject: str | None) -> str | None:
     """One line, whatever the row holds: a subject is a header."""
     try:
         text = fields.flatten(fields.plain(subject or ""))
