@@ -1,6 +1,6 @@
 """Statements about jobs; see jobs.sql. No function commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,11 @@ from db.statements import load
 SQL = load("jobs")
 
 ERRORS_KEPT = 25
+# So much suspicion, and a job runs alone in a process. A death that its parent saw counts 2, but
+# 1 in a queue of which a process runs hundreds at once: there, it is nobody's fault most often,
+# and hundreds of jobs that must run alone would take hours.
+ALONE_FROM = 2
+ALONE_FROM_IN_CROWD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +270,20 @@ def report_progress(conn: Connection, *, job_id: int, attempt: int, progress: Js
     conn.execute(SQL.report_progress, {"job_id": job_id, "attempt": attempt, "progress": progress})
 
 
-def rescue_running(conn: Connection, *, rows_max: int) -> list[tuple[int, str, str, int]]:
-    """Take back the jobs of dead processes: (id, kind, new state, attempt) of each."""
-    limits = {"rows_max": rows_max, "errors_kept": ERRORS_KEPT}
+def rescue_running(
+    conn: Connection, *, rows_max: int, crowded: Collection[str] = ()
+) -> list[tuple[int, str, str, int]]:
+    """Take back the jobs of dead processes: (id, kind, new state, attempt) of each.
+
+    `crowded` are queues of which a process runs so many at once that hardly any is to blame.
+    """
+    limits = {
+        "rows_max": rows_max,
+        "errors_kept": ERRORS_KEPT,
+        "crowded": list(crowded),
+        "alone_from": ALONE_FROM,
+        "alone_from_in_crowd": ALONE_FROM_IN_CROWD,
+    }
     return conn.execute(SQL.rescue_running, limits).fetchall()
 
 

@@ -168,22 +168,28 @@ WHERE id = %(job_id)s AND attempt = %(attempt)s AND (state = 'running') IS TRUE
 -- Jobs of processes whose lease ran out, or that are gone. What their parent did not see running
 -- is innocent. What it saw running is next run alone; a loss that nobody saw makes a suspect
 -- only when it happens twice. A suspect that ran alone when its process died burnt its attempt.
--- So did a job that ran past its time limit: that alone is then to blame. In the order of their
--- index: ordered by id, stale statistics lead to a scan of the whole table.
+-- So did a job that ran past its time limit: that alone is then to blame. Of crowded queues, of
+-- which a process runs hundreds at once, each death counts little, and whatever blocks one job
+-- makes the others late. In the order of their index: ordered by id, stale statistics lead to a
+-- scan of the whole table.
 WITH lost AS MATERIALIZED (
-    SELECT j.id, j.suspicion >= 2 AS guilty, j.attempt >= j.max_attempts AS spent, j.rerun,
+    SELECT j.id, j.queue = ANY(%(crowded)s::text[]) AS crowded, j.suspicion AS had,
+           j.attempt >= j.max_attempts AS spent, j.rerun,
            j.cancel_requested_at IS NOT NULL AS cancelled, p.cause,
            p.overdue ->> j.id::text AS limit_s,
            CASE WHEN p.overdue ? j.id::text THEN 2
                 WHEN p.started IS NULL THEN 1
                 WHEN p.overdue IS NULL AND j.id = ANY(p.started) THEN 2
-                ELSE 0 END AS suspicion
+                ELSE 0 END AS weight
     FROM worker.jobs AS j
     LEFT JOIN worker.processes AS p ON p.id = j.worker_id
     WHERE j.state = 'running' AND (p.id IS NULL OR p.expires_at < clock_timestamp())
     ORDER BY j.queue, j.worker_id LIMIT %(rows_max)s FOR UPDATE OF j SKIP LOCKED
 ), judged AS (
-    SELECT l.*, l.limit_s IS NOT NULL OR (l.guilty AND l.suspicion > 0) AS burnt FROM lost AS l
+    SELECT l.*, CASE WHEN l.crowded THEN least(l.weight, 1) ELSE l.weight END AS suspicion,
+           l.limit_s IS NOT NULL AND NOT l.crowded OR l.weight > 0 AND l.had >=
+               CASE WHEN l.crowded THEN %(alone_from_in_crowd)s ELSE %(alone_from)s END AS burnt
+    FROM lost AS l
 ), ruled AS (
     SELECT g.id, g.suspicion, g.burnt, g.cause, g.limit_s,
            g.rerun AND (g.cancelled OR (g.burnt AND g.spent)) AS again,

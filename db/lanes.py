@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from db.jobs import Ticket
+from db.jobs import ALONE_FROM, Ticket
 from db.pool import Connection
 from db.statements import load
 
@@ -95,9 +95,17 @@ def list_lanes(
 
 
 def dispatch_jobs(
-    conn: Connection, *, queue: str, quotas: Mapping[Lane, int], epoch: UUID
+    conn: Connection,
+    *,
+    queue: str,
+    quotas: Mapping[Lane, int],
+    epoch: UUID,
+    alone_from: int = ALONE_FROM,
 ) -> list[Dispatched]:
-    """Mark the oldest jobs of each lane as dispatched, up to its quota; in no order."""
+    """Mark the oldest jobs of each lane as dispatched, up to its quota; in no order.
+
+    Those whose suspicion is `alone_from` or more run alone.
+    """
     rows = conn.execute(
         SQL.dispatch_jobs,
         {
@@ -107,6 +115,7 @@ def dispatch_jobs(
             "lanes": [lane.lane for lane in quotas],
             "quotas": list(quotas.values()),
             "epoch": epoch,
+            "alone_from": alone_from,
         },
     ).fetchall()
     return [

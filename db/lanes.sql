@@ -61,7 +61,7 @@ UPDATE worker.jobs AS j
 SET state = 'dispatched', dispatch_seq = j.dispatch_seq + 1, dispatch_epoch = %(epoch)s,
     dispatched_at = clock_timestamp()
 FROM chosen WHERE j.id = chosen.id
-RETURNING j.id, j.dispatch_seq, j.suspicion >= 2 AS alone, j.kind, j.priority,
+RETURNING j.id, j.dispatch_seq, j.suspicion >= %(alone_from)s AS alone, j.kind, j.priority,
           coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid) AS tenant, j.lane,
           j.run_at, extract(epoch FROM j.dispatched_at - j.run_at)::float8 AS lag_s
 

@@ -5,11 +5,11 @@ retries, age limits, delays and dead letters are off: those are states of a row 
 """
 
 import logging
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,118 +19,53 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.middleware import Middleware
 
 from db import jobs
-from db.jobs import Claimed, Finish, Ticket
+from db.jobs import Claimed, Ticket
 from db.pool import AWAY, Pool
-from workers import metrics, tracing
+from workers.attempts import Attempts
 from workers.jobs import KINDS
 from workers.ledger import Ledger
 from workers.limits import TimeLimits
-from workers.log import begin_job, end_job
-from workers.outcome import decide, hand_back, snooze
+from workers.load import Load
+from workers.loop import LoopRun, LoopRuns
+from workers.outcome import hand_back, snooze
 from workers.runway import Runway, RunwayDown
-from workers.witness import Witness
 
-# What is claimed ahead: about 100 ms of work, at least two jobs a thread.
-AHEAD_MS = 100.0
-AHEAD_MAX = 256
 WAIT_S = 1
 RETRY_S = 0.5
-
-log = logging.getLogger(__name__)
-
-# Jobs claimed ahead that have not begun for so long are given back for others to run.
-STRANDED_AFTER_S = 3.0
 # A kind that this version does not know waits for a worker that does.
 UNKNOWN_KIND_S = 1.0
-# How long a job takes is measured anew after so many jobs or seconds.
-MEASURED_JOBS = 64
-MEASURED_S = 0.25
 
 Run = Callable[[Claimed], dict[str, Any] | None]
 
-
-class Load:
-    """How much a queue of this process has claimed and not ended, and its mean job time."""
-
-    def __init__(self, threads: int, *, ahead: bool = True) -> None:
-        self.threads = threads
-        self.ahead = ahead
-        self.job_ms: float | None = None
-        self._held: dict[int, Claimed] = {}
-        self._moved_at = 0.0
-        self._measured_at = 0.0
-        self._ended = 0
-        self._changed = threading.Condition()
-
-    def took(self, claimed: Sequence[Claimed]) -> None:
-        with self._changed:
-            self._moved_at = time.monotonic()
-            if not self._held:
-                self._measured_at, self._ended = self._moved_at, 0
-            self._held.update((job.id, job) for job in claimed)
-
-    def ended(self, job: Claimed, *, ran: bool = False) -> None:
-        with self._changed:
-            self._held.pop(job.id, None)
-            self._moved_at = time.monotonic()
-            if ran:
-                self._ended += 1
-                self._measure(self._moved_at)
-            self._changed.notify()
-
-    def _measure(self, now: float) -> None:
-        """A thread's time for a job, from how many ended while there was something to do.
-
-        Not the mean of their times: those of short jobs are mostly waiting for the interpreter.
-        """
-        passed_s = now - self._measured_at
-        if self._ended < MEASURED_JOBS and passed_s < MEASURED_S and self._held:
-            return
-        job_ms = passed_s * 1000 * self.threads / self._ended
-        self.job_ms = job_ms if self.job_ms is None else 0.5 * self.job_ms + 0.5 * job_ms
-        self._measured_at, self._ended = now, 0
-
-    def is_stuck(self, now: float) -> bool:
-        """Whether all threads have long been busy while more lies claimed."""
-        with self._changed:
-            return len(self._held) > self.threads and now - self._moved_at > STRANDED_AFTER_S
-
-    def turned_slow(self) -> None:
-        """What runs now is long, whatever ran before: claim nothing ahead of it."""
-        with self._changed:
-            self.job_ms = max(self.job_ms or 0.0, STRANDED_AFTER_S * 1000)
-
-    def room(self, timeout_s: float) -> int:
-        """How many more jobs to claim; 0 when the time is up before the window has room.
-
-        Short jobs are claimed by the half window, long ones as threads become free.
-        """
-        with self._changed:
-            window = window_jobs(self.threads, self.job_ms) if self.ahead else self.threads
-            low = window // 2 if window >= 2 * self.threads else window - 1
-            self._changed.wait_for(lambda: len(self._held) <= low, timeout_s)
-            return window - len(self._held) if len(self._held) <= low else 0
-
-    def held(self) -> list[Claimed]:
-        with self._changed:
-            return list(self._held.values())
+log = logging.getLogger(__name__)
 
 
-def window_jobs(threads: int, job_ms: float | None) -> int:
-    """How many jobs a process holds at a time, running and claimed ahead.
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What becomes of a claimed job: `actor` gets it in a thread, with the time of its claim.
 
-    Long jobs, and those not measured yet, are not claimed ahead: another process may be free.
+    `cancel` is told of (id, attempt) of jobs to stop.
     """
-    if job_ms is None or job_ms >= AHEAD_MS:
-        return threads
-    return int(max(2 * threads, min(AHEAD_MAX, threads * AHEAD_MS / max(job_ms, 0.01))))
+
+    actor: Callable[[Claimed, float], None]
+    middleware: tuple[Middleware, ...] = ()
+    cancel: Callable[[Set[tuple[int, int]]], None] = lambda asked: None
+
+
+def in_threads(run: Run, attempts: Attempts) -> Handling:
+    """Each job is run by the thread that gets it, and looks itself whether it shall stop."""
+    outcomes = Outcomes(attempts)
+    return Handling(outcomes.keeping(run), (outcomes, TimeLimits()))
+
+
+def on_loop(run: LoopRun, attempts: Attempts) -> Handling:
+    """The thread only hands it over: all that were claimed run at once."""
+    runs = LoopRuns(run, attempts)
+    return Handling(runs.hand_over, cancel=runs.cancel)
 
 
 class RunwayBroker(dramatiq.Broker):
-    """One queue of one worker process, served from the list `tickets` on the runway.
-
-    `run` does the work of a claimed job.
-    """
+    """One queue of one worker process, served from the list `tickets` on the runway."""
 
     def __init__(
         self,
@@ -143,12 +78,10 @@ class RunwayBroker(dramatiq.Broker):
         worker_id: UUID,
         may_fetch: Callable[[], bool],
         is_draining: Callable[[], bool],
-        run: Run,
+        handling: Handling,
         load: Load,
-        witness: Witness,
     ) -> None:
-        outcomes = Outcomes(ledger, load, witness)
-        super().__init__(middleware=[outcomes, TimeLimits()])
+        super().__init__(middleware=list(handling.middleware))
         self.queue = queue
         self.tickets = tickets
         self.runway = runway
@@ -158,11 +91,12 @@ class RunwayBroker(dramatiq.Broker):
         self.may_fetch = may_fetch
         self.is_draining = is_draining
         self.load = load
+        self.cancel = handling.cancel
         for kind in KINDS.values():
             if kind.queue == queue:
                 limit_ms = kind.time_limit_s * 1000
                 dramatiq.Actor(
-                    outcomes.keeping(run),
+                    handling.actor,
                     broker=self,
                     actor_name=kind.name,
                     queue_name=queue,
@@ -208,9 +142,9 @@ class RunwayConsumer(Consumer):
         message: dramatiq.Message[Any] = dramatiq.Message(
             queue_name=job.queue,
             actor_name=job.kind,
-            args=(job,),
+            args=(job, self._claimed_at),
             kwargs={},
-            options={"claimed_at": self._claimed_at},
+            options={},
         )
         return MessageProxy(message)
 
@@ -278,32 +212,24 @@ class RunwayConsumer(Consumer):
 
 
 class Outcomes(Middleware):
-    """Turns how an actor ended into the outcome of the attempt."""
+    """Turns how an actor ended into the outcome of the attempt, where a thread runs it."""
 
-    def __init__(self, ledger: Ledger, load: Load, witness: Witness) -> None:
-        self._ledger = ledger
-        self._load = load
-        self._witness = witness
-        self._began = threading.local()
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._mine = threading.local()
 
-    def keeping(self, run: Run) -> Callable[[Claimed], None]:
+    def keeping(self, run: Run) -> Callable[[Claimed, float], None]:
         """`run` as an actor: its result is kept for the row, and is no concern of dramatiq's."""
 
-        def actor(job: Claimed) -> None:
-            self._began.result = run(job)
+        def actor(job: Claimed, claimed_at: float) -> None:
+            self._mine.result = run(job)
 
         return actor
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        job: Claimed = message.args[0]
-        begin_job(job)
-        self._began.run = tracing.begin_run(job)
-        self._began.at = time.monotonic()
-        self._began.result = None
-        waited_s = self._began.at - message.options["claimed_at"]
-        metrics.observe(metrics.CLAIM_TO_START, waited_s, job.kind)
-        limit_s = KINDS[message.actor_name].time_limit_s
-        self._began.slot = self._witness.began(job.id, at=self._began.at, limit_s=limit_s)
+        self._mine.result = None
+        job, claimed_at = message.args
+        self._mine.attempt = self._attempts.begin(job, claimed_at=claimed_at)
 
     def after_process_message(
         self,
@@ -313,31 +239,4 @@ class Outcomes(Middleware):
         result: object = None,
         exception: BaseException | None = None,
     ) -> None:
-        job: Claimed = message.args[0]
-        self._witness.ended(self._began.slot)
-        took_s = time.monotonic() - self._began.at
-        self._load.ended(job, ran=True)
-        metrics.observe(metrics.DURATION, took_s, job.kind)
-        luck = random.random()  # noqa: S311 - spreads retries, guards nothing
-        plan = KINDS[job.kind].retry
-        finish = decide(job, exception, plan=plan, luck=luck, result=self._began.result)
-        if exception is not None:
-            tell(job, finish, exception)
-        if finish is not None:
-            self._ledger.put(job, finish)
-        if self._began.run is not None:
-            self._began.run.end(None if finish is None else finish.state, exception)
-        end_job()
-
-
-def tell(job: Claimed, finish: Finish | None, error: BaseException) -> None:
-    what = "its lease was lost" if finish is None else finish.state
-    log.warning(
-        "job %d (%s), attempt %d: %s; %s: %s",
-        job.id,
-        job.kind,
-        job.attempt,
-        what,
-        type(error).__name__,
-        str(error).strip().partition("\n")[0],
-    )
+        self._attempts.end(self._mine.attempt, exception, self._mine.result)

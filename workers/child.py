@@ -18,14 +18,17 @@ from uuid import UUID
 import dramatiq
 
 from db.pool import connect, open_pool, wait_for
-from workers import tracing
-from workers.actors import load_doorways, run_job
-from workers.broker import Load, RunwayBroker
+from workers import loop, tracing
+from workers.actors import load_doorways, run_job, run_on_loop
+from workers.attempts import Attempts
+from workers.broker import RunwayBroker, in_threads, on_loop
 from workers.config import Config
 from workers.heartbeat import DUMP_SIGNAL, EXIT_MAIMED, Heartbeat, lose_lease
 from workers.job_log import JobLog
+from workers.jobs import LOOP_QUEUES
 from workers.lease import Lease
 from workers.ledger import Ledger
+from workers.load import Load, LoopLoad
 from workers.memory import MEGABYTE, rss_bytes
 from workers.metrics import Flusher
 from workers.outcome import hand_back
@@ -37,6 +40,8 @@ from workers.vigil import Limits
 from workers.witness import Witness
 
 GRACE_S = 25.0
+# All queues of a process share it: a claim takes milliseconds, and waits for nobody.
+CLAIM_CONNECTIONS_MAX = 1
 PIPELINE_CONNECTIONS_MAX = 4
 ERRAND_CONNECTIONS_MAX = 1
 ALONE_IDLE_S = 5.0
@@ -46,6 +51,8 @@ STORE_S_MAX = 5.0
 # Figures, log lines and requests to stop share a connection, and wait for each other.
 BORROW_S = 2.0
 STATS_JOBS_MAX = 64
+# Of a queue whose jobs run on the event loop: it only passes them on.
+HAND_OVER_THREADS = 1
 PACE_CHANGE = 2.0
 
 log = logging.getLogger(__name__)
@@ -53,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What a worker process is for: its row's id, and threads by queue.
+    """What a worker process is for: its row's id, and threads (on the loop: slots) by queue.
 
     `alone`: it takes jobs that may kill it, one at a time, and ends when there are none.
     """
@@ -77,9 +84,12 @@ class Child:
         self.draining = threading.Event()
         self.witness = Witness(duty.witness_fd, sum(duty.threads.values()))
         self.loads = {
-            queue: Load(threads, ahead=not duty.alone) for queue, threads in duty.threads.items()
+            queue: LoopLoad(number, loop.lag_s)
+            if queue in LOOP_QUEUES
+            else Load(number, ahead=not duty.alone)
+            for queue, number in duty.threads.items()
         }
-        self.claims = open_pool(url, size_max=len(duty.threads), autocommit=True)
+        self.claims = open_pool(url, size_max=CLAIM_CONNECTIONS_MAX, autocommit=True)
         self.errands = open_pool(url, size_max=ERRAND_CONNECTIONS_MAX)
         self.tending = Tending(self.errands, worker_id=duty.process_id)
         self.toolbox = Toolbox(
@@ -132,7 +142,8 @@ class Child:
             broker = self.broker(queue, load)
             # Dramatiq's own command says so at this point; time limits are watched from here on.
             broker.emit_after("process_boot")
-            worker = dramatiq.Worker(broker, worker_threads=load.threads, worker_timeout=200)
+            threads = HAND_OVER_THREADS if queue in LOOP_QUEUES else load.threads
+            worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=200)
             worker.start()
             self.workers.append(worker)
             self.tending.workers[queue] = worker
@@ -141,6 +152,11 @@ class Child:
 
     def broker(self, queue: str, load: Load) -> RunwayBroker:
         assert self.config.redis_url is not None
+        attempts = Attempts(self.ledger, load, self.witness)
+        if queue in LOOP_QUEUES:
+            handling = on_loop(lambda job: run_on_loop(job, self.toolbox), attempts)
+        else:
+            handling = in_threads(lambda job: run_job(job, self.toolbox), attempts)
         return RunwayBroker(
             queue,
             tickets=alone(queue) if self.duty.alone else queue,
@@ -150,9 +166,8 @@ class Child:
             worker_id=self.duty.process_id,
             may_fetch=self.may_fetch,
             is_draining=self.draining.is_set,
-            run=lambda job: run_job(job, self.toolbox),
+            handling=handling,
             load=load,
-            witness=self.witness,
         )
 
     def may_fetch(self) -> bool:
@@ -187,6 +202,8 @@ class Child:
         for worker in self.workers:
             vital += [*worker.workers, *worker.consumers.values()]
         dead = [thread.name for thread in vital if not thread.is_alive()]
+        if not LOOP_QUEUES.isdisjoint(self.loads) and not loop.is_alive():
+            dead.append("event loop")
         if dead:
             log.error("threads died (%s): this process ends", ", ".join(dead))
             os._exit(EXIT_MAIMED)

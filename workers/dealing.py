@@ -7,7 +7,7 @@ its lanes (kinds, endpoints) take turns; within a lane the oldest job is first.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
@@ -20,10 +20,6 @@ from db.lanes import Dispatched, Lane, Limit
 TENANTS_KEPT_MAX = 10_000
 # One thread in so many is not given to a tenant that has all the others.
 SPARE_SHARE = 5
-# Of a queue with many slots: each lane leaves room for so many more like it, as a part of all.
-LIKE_IT_SHARE = 24
-# Lanes whose jobs take long have at most this part of them, all together.
-SLOW_SHARE = 2
 NO_LIMIT = Limit()
 
 
@@ -54,34 +50,33 @@ class Shares:
 class InFlight:
     """What a queue has dispatched or running; `tenant_max` is what one tenant may have of it.
 
-    A lane is slow when a job of it has run for over a second.
+    `late` are lanes of which a job has run for over a second.
     """
 
     jobs: int
     by_lane: Mapping[str, int]
     by_tenant: Mapping[UUID, int]
-    slow: frozenset[str]
-    slow_by_tenant: Mapping[UUID, int]
+    by_both: Mapping[tuple[UUID, str], int]
+    late: frozenset[str]
     tenant_max: int | None
 
     @classmethod
     def of(
         cls, queue: str, counts: Sequence[tuple[str, UUID, str, int, bool]], *, threads: int | None
     ) -> Self:
-        """From rows of (queue, tenant, lane, jobs, whether one of them is slow); with `threads`
+        """From rows of (queue, tenant, lane, jobs, whether one of them is late); with `threads`
         no tenant may fill them all.
         """
         own = [row[1:] for row in counts if row[0] == queue]
         by_lane: Counter[str] = Counter()
         by_tenant: Counter[UUID] = Counter()
-        slow_by_tenant: Counter[UUID] = Counter()
-        for tenant, lane, number, is_slow in own:
+        for tenant, lane, number, _ in own:
             by_lane[lane] += number
             by_tenant[tenant] += number
-            slow_by_tenant[tenant] += number if is_slow else 0
-        slow = frozenset(lane for _, lane, _, is_slow in own if is_slow)
+        by_both = {(tenant, lane): number for tenant, lane, number, _ in own}
+        late = frozenset(lane for _, lane, _, is_late in own if is_late)
         tenant_max = None if threads is None else tenant_cap(threads)
-        return cls(by_lane.total(), by_lane, by_tenant, slow, slow_by_tenant, tenant_max)
+        return cls(by_lane.total(), by_lane, by_tenant, by_both, late, tenant_max)
 
     def tenants_left(self, found: Sequence[Lane]) -> dict[UUID, int]:
         if self.tenant_max is None:
@@ -197,83 +192,6 @@ def allowances(
             by_rate = min(limit.burst, tokens.get(lane.lane, limit.burst))
         left[lane.lane] = min(by_cap, by_rate)
     return left
-
-
-def fewest_first(
-    lanes: Sequence[Lane], in_flight: Mapping[str, int], luck: Callable[[], float]
-) -> list[Lane]:
-    """Those with the fewest jobs in flight first, in no order among equals: where a few slots
-    become free at a time, it must not be always the same lane that gets them.
-    """
-    return sorted(lanes, key=lambda lane: (in_flight.get(lane.lane, 0), luck()))
-
-
-def share_slots(
-    lanes: Sequence[Lane],
-    left: Mapping[str, float],
-    flying: InFlight,
-    *,
-    slots: int,
-    held: Set[str],
-) -> dict[str, float]:
-    """`left`, cut to what is fair to lanes that come next: of the queue, and of each tenant.
-
-    For queues with more slots than lanes: whoever has nothing in flight then finds one free,
-    however many lanes hold theirs for long. `lanes` are in the order in which slots are given;
-    those that are `held` to some jobs at a time are taken for slow ones.
-    """
-    by_tenant: dict[UUID, list[str]] = {}
-    for lane in lanes:
-        by_tenant.setdefault(lane.tenant, []).append(lane.lane)
-    slow, counts = flying.slow | held, flying.by_lane
-    whole = Slots(slots, flying.jobs, sum(flying.slow_by_tenant.values()))
-    cuts = [whole.cut([lane.lane for lane in lanes], counts, slow)]
-    for tenant, names in by_tenant.items():
-        own = Slots(
-            flying.tenant_max or slots,
-            flying.by_tenant.get(tenant, 0),
-            flying.slow_by_tenant.get(tenant, 0),
-        )
-        cuts.append(own.cut(names, counts, slow))
-    fair = dict(left)
-    for cut in cuts:
-        for name, share in cut.items():
-            fair[name] = min(fair.get(name, share), share)
-    return fair
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """What there is to share: slots in all, those taken, and those taken by slow lanes."""
-
-    all: int
-    taken: int
-    slow: int
-
-    def cut(
-        self, names: Sequence[str], counts: Mapping[str, int], slow: Set[str]
-    ) -> dict[str, int]:
-        """How many more jobs each of these lanes may have in flight."""
-        level = self.level([counts.get(name, 0) for name in names if name not in slow])
-        shares = {name: level - counts.get(name, 0) for name in names if name not in slow}
-        sluggish = [name for name in names if name in slow]
-        if sluggish:
-            budget = max(0, self.all // SLOW_SHARE - self.slow)
-            each, more = divmod(budget, len(sluggish))
-            shares |= {name: each + (place < more) for place, name in enumerate(sluggish)}
-        return shares
-
-    def level(self, counts: Sequence[int]) -> int:
-        """The most that each lane may have so that, when all have it, a number of others could
-        have as much. One at least.
-        """
-        free, others = self.all - self.taken, max(1, self.all // LIKE_IT_SHARE)
-        lanes_by_count = Counter(counts)
-        for level in range(free // others, 1, -1):
-            wanted = sum(n * (level - had) for had, n in lanes_by_count.items() if had < level)
-            if wanted + others * level <= free:
-                return level
-        return 1
 
 
 def tenant_cap(threads: int) -> int | None:

@@ -18,16 +18,16 @@ from uuid import UUID
 import psycopg
 
 from db import jobs, lanes, waits
-from db.jobs import Ticket
+from db.jobs import ALONE_FROM, ALONE_FROM_IN_CROWD, Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
 from workers import dealing, metrics
-from workers.broker import AHEAD_MS, window_jobs
 from workers.dealing import InFlight, Rules, Shares
 from workers.jobs import LONG_QUEUES, LOOP_QUEUES, QUEUES
+from workers.load import runway_jobs
 from workers.runway import EpochLost, Runway, RunwayDown
+from workers.sharing import Paces, fewest_first
 
-RUNWAY_JOBS_MAX = 1000
 ROWS_MAX = 1000
 # Lanes looked at in one turn; with more, the next turn goes on behind the last one.
 LANES_MAX = 1000
@@ -62,6 +62,7 @@ class Hand:
     """One queue between turns."""
 
     shares: Shares = field(default_factory=Shares)
+    paces: Paces = field(default_factory=Paces)
     after: Lane | None = None
 
 
@@ -194,9 +195,10 @@ class Dispatcher:
             found, rules.limits, in_flight=flying.by_lane, tokens=tokens, holds=holds
         )
         if slots is not None:
-            found = dealing.fewest_first(found, flying.by_lane, random.random)
-            slow = {lane for lane, cap in holds.items() if cap > 0}
-            left = dealing.share_slots(found, left, flying, slots=slots, held=slow)
+            found = fewest_first(found, flying.by_lane, random.random)
+            left = hand.paces.share(
+                found, left, flying, slots=slots, holds=holds, now=time.monotonic()
+            )
         tenants_left = flying.tenants_left(found)
         dispatched: list[Dispatched] = []
         for _ in range(DEALS_MAX):
@@ -210,8 +212,16 @@ class Dispatcher:
             )
             if not picks:
                 break
-            given = lanes.dispatch_jobs(self._conn, queue=queue, quotas=Counter(picks), epoch=epoch)
+            given = lanes.dispatch_jobs(
+                self._conn,
+                queue=queue,
+                quotas=Counter(picks),
+                epoch=epoch,
+                alone_from=ALONE_FROM if slots is None else ALONE_FROM_IN_CROWD,
+            )
             dispatched += dealing.order(picks, given)
+            if slots is not None:
+                hand.paces.dealt(Counter(job.lane.lane for job in given))
             hand.shares.charge(Counter(job.lane.tenant for job in given), rules.weights)
             dealing.spend(left, tenants_left, given)
             done = dealing.exhausted(picks, given)
@@ -300,9 +310,11 @@ class Dispatcher:
             return
         self._rescued_at = time.monotonic()
         with self._transaction():
-            rescued = jobs.rescue_running(self._conn, rows_max=ROWS_MAX)
+            rescued = jobs.rescue_running(self._conn, rows_max=ROWS_MAX, crowded=LOOP_QUEUES)
             jobs.forget_dead_processes(self._conn)
             stale = jobs.list_stale_dispatches(self._conn, age_s=STALE_AFTER_S, rows_max=ROWS_MAX)
+        if len(rescued) == ROWS_MAX:
+            self._rescued_at = None
         for job_id, kind, state, attempt in rescued:
             about = {"job_id": job_id, "kind": kind, "attempt": attempt}
             log.warning("job %d: its worker died; %s", job_id, state, extra=about)
@@ -360,15 +372,6 @@ class Dispatcher:
 
 def is_due(last_at: float | None, every_s: float) -> bool:
     return last_at is None or time.monotonic() - last_at >= every_s
-
-
-def runway_jobs(threads: int, job_ms: float | None) -> int:
-    """How many jobs of a queue may be in flight: what its workers hold, and 100 ms of work on
-    the runway, at least two jobs a thread.
-    """
-    ahead = threads * AHEAD_MS / max(job_ms, 0.01) if job_ms is not None else 0
-    lying = max(2 * threads, ahead)
-    return int(min(RUNWAY_JOBS_MAX, window_jobs(threads, job_ms) + lying))
 
 
 def listen(open_connection: Callable[[], Connection]) -> Callable[[float], None]:

@@ -193,11 +193,12 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.
-QUEUES = {"knowledge": 5, "default": 8, "email": 4}
+QUEUES = {"knowledge": 5, "default": 8, "email": 4, "webhooks": 1024}
 # fmt: on
 # Jobs of these take seconds: no tenant gets all the threads at once.
-LONG_QUEUES = frozenset({"knowledge"})
-# Jobs of these only wait for others: all of a process run on its one event loop, as coroutines.
+LONG_QUEUES = frozenset({"knowledge", "webhooks"})
+# Jobs of these only wait for others: all of a process run on its one event loop, as coroutines,
+# and what is counted above are no threads but how many at a time.
 LOOP_QUEUES = frozenset({"webhooks"})
 BY_PAYLOAD = {kind.payload: kind for kind in KINDS.values()}
 

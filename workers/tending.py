@@ -60,6 +60,9 @@ class Tending(threading.Thread):
                 )
         except AWAY as error:
             log.debug("cannot look for cancelled jobs: %s", error)
+            return
+        for broker in self._brokers().values():
+            broker.cancel(self.cancelled)
 
 
 def give_back_waiting(worker: dramatiq.Worker, broker: RunwayBroker) -> None:

@@ -1,7 +1,7 @@
 """What a worker process does, as its parent can read it: while it lives, and after its death.
 
 A small unlinked file that both map: when the process last gave a sign of life and last renewed
-its lease, and one slot per thread with the job that it runs. All times are CLOCK_MONOTONIC,
+its lease, and one slot for each job that it may run at a time. All times are CLOCK_MONOTONIC,
 which the processes of a machine share.
 """
 
@@ -23,7 +23,7 @@ SLOT = Struct("qdd")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A job that a thread runs."""
+    """A job that runs."""
 
     job_id: int
     began_at: float
@@ -48,12 +48,14 @@ class Witness:
         self.ended_jobs = 0
         self._map = mmap.mmap(fd, HEAD_BYTES + slots * SLOT.size)
         self._free = list(range(slots))
+        self._taken: set[int] = set()
         self._lock = threading.Lock()
 
     def began(self, job_id: int, *, at: float = 0.0, limit_s: float = float("inf")) -> int:
-        """Note that a thread runs this job; the slot to give back when it ended."""
+        """Note that this job runs; the slot to give back when it ended."""
         with self._lock:
             slot = self._free.pop()
+            self._taken.add(slot)
         start = HEAD_BYTES + slot * SLOT.size
         SLOT.pack_into(self._map, start, 0, at, limit_s)
         COUNT.pack_into(self._map, start, job_id)
@@ -62,8 +64,9 @@ class Witness:
     def ended(self, slot: int) -> None:
         """Telling it twice does no harm."""
         with self._lock:
-            if slot in self._free:
+            if slot not in self._taken:
                 return
+            self._taken.remove(slot)
             COUNT.pack_into(self._map, HEAD_BYTES + slot * SLOT.size, 0)
             self._free.append(slot)
             self.ended_jobs += 1
@@ -91,10 +94,10 @@ class Witness:
         return [running.job_id for running in self._running()]
 
     def _running(self) -> Iterator[Running]:
-        for slot in range(self.slots):
-            running = Running(*SLOT.unpack_from(self._map, HEAD_BYTES + slot * SLOT.size))
-            if running.job_id:
-                yield running
+        # A parent looks ten times a second, mostly at slots that are free.
+        for job_id, began_at, limit_s in SLOT.iter_unpack(self._map[HEAD_BYTES:]):
+            if job_id:
+                yield Running(job_id, began_at, limit_s)
 
     def close(self) -> None:
         self._map.close()

@@ -22,3 +22,8 @@ GRANT ALL ON worker.lane_holds TO service_role;
 
 CREATE TRIGGER wake_dispatcher AFTER INSERT OR UPDATE OR DELETE ON worker.lane_holds
     FOR EACH STATEMENT EXECUTE FUNCTION worker.wake_dispatcher();
+
+COMMENT ON COLUMN worker.jobs.suspicion IS
+    'Grows when a worker dies while it runs this job, falls to 0 when an attempt ends by itself. '
+    'From 2 on (in queue webhooks, where a death counts less, from 5) the job runs alone in a '
+    'process, and the next death burns its attempt.';

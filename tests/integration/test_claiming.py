@@ -18,8 +18,10 @@ from tests.processes import wait_until
 from tests.queueing import dispatch, start_worker
 from workers import broker as broker_module
 from workers import witness
-from workers.broker import Load, RunwayBroker
+from workers.attempts import Attempts
+from workers.broker import RunwayBroker, in_threads
 from workers.ledger import Ledger
+from workers.load import Load
 from workers.runway import Runway
 from workers.tending import give_back_waiting
 
@@ -39,6 +41,8 @@ def make_broker(
     seen = witness.create(THREADS)
     ledger = Ledger(partial(connect, database_url, autocommit=True))
     ledger.start()
+    load = Load(THREADS)
+    attempts = Attempts(ledger, load, seen)
     with open_pool(database_url, size_max=1, autocommit=True) as pool:
         yield lambda run=lambda job: None: RunwayBroker(
             "default",
@@ -49,9 +53,8 @@ def make_broker(
             worker_id=start_worker(conn),
             may_fetch=lambda: True,
             is_draining=lambda: False,
-            run=run,
-            load=Load(THREADS),
-            witness=seen,
+            handling=in_threads(run, attempts),
+            load=load,
         )
         ledger.close(timeout_s=10)
     seen.close()

@@ -1,9 +1,13 @@
 """What becomes of the jobs of a process that died, by what its parent saw of it."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from db import jobs, processes
-from db.jobs import Claimed, Job, Ticket
+from db.jobs import ALONE_FROM_IN_CROWD, Claimed, Job, Ticket
 from db.pool import Connection
 
 LIMIT_S = 600
@@ -33,9 +37,9 @@ def held_by(conn: Connection, worker_id: UUID, count: int) -> list[int]:
     return ids
 
 
-def rescue(conn: Connection) -> None:
+def rescue(conn: Connection, *, crowded: Sequence[str] = ()) -> None:
     with conn.transaction():
-        jobs.rescue_running(conn, rows_max=100)
+        jobs.rescue_running(conn, rows_max=100, crowded=crowded)
 
 
 def get(conn: Connection, job_id: int) -> Job:
@@ -140,6 +144,38 @@ def test_a_duplicate_that_came_while_it_ran_outlives_the_last_attempt(conn: Conn
     assert (job.state, job.attempt, job.max_attempts) == ("available", 1, 11)
 
 
+def die_again(conn: Connection, job_id: int, **how: Any) -> Job:
+    """The job's worker dies while it runs, in a crowded queue."""
+    worker = start_worker(conn)
+    claim(conn, worker, job_id)
+    processes.expire(conn, id=worker, started=[job_id], **how)
+    rescue(conn, crowded=["default"])
+    return get(conn, job_id)
+
+
+@pytest.mark.parametrize("overdue", [None, LIMIT_S])
+def test_in_a_crowd_the_first_deaths_make_no_suspect_and_burn_nothing(
+    conn: Connection, overdue: int | None
+) -> None:
+    job_id = jobs.enqueue(conn, "probe", {})
+
+    for death in range(1, ALONE_FROM_IN_CROWD + 1):
+        job = die_again(conn, job_id, overdue=overdue and {job_id: overdue})
+
+        assert (job.state, job.max_attempts - job.attempt) == ("available", 10)
+        assert suspicion(conn, job_id) == death
+
+
+def test_in_a_crowd_too_a_job_that_kills_every_worker_ends_discarded(conn: Connection) -> None:
+    job_id = jobs.enqueue(conn, "probe", {})
+
+    deaths = 0
+    while die_again(conn, job_id).state != "discarded":
+        deaths += 1
+
+    assert deaths == ALONE_FROM_IN_CROWD + 10 - 1
+
+
 def test_a_renewal_shows_what_the_process_does(conn: Connection) -> None:
     worker = start_worker(conn)
 
@@ -160,7 +196,14 @@ def test_rescuing_reads_what_runs_and_not_the_table_on_stale_statistics(conn: Co
 
     with conn.transaction(force_rollback=True):
         rows = conn.execute(
-            b"EXPLAIN " + jobs.SQL.rescue_running, {"rows_max": 1000, "errors_kept": 25}
+            b"EXPLAIN " + jobs.SQL.rescue_running,
+            {
+                "rows_max": 1000,
+                "errors_kept": 25,
+                "crowded": ["webhooks"],
+                "alone_from": 2,
+                "alone_from_in_crowd": 5,
+            },
         ).fetchall()
 
     plan = "\n".join(row[0] for row in rows)

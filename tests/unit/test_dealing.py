@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 from db.jobs import Ticket
 from db.lanes import Dispatched, Lane, Limit
 from workers.dealing import (
-    InFlight,
     Shares,
-    Slots,
     allowances,
     deal,
     exhausted,
-    fewest_first,
     held_s,
     order,
-    share_slots,
     tenant_cap,
 )
 
@@ -208,68 +204,3 @@ def test_what_is_stopped_is_no_reason_to_look_again() -> None:
     both = held_s([held, capped], left, {}, longest_s=0.2, stopped={"probe:x"})
 
     assert (only_held, both) == (None, 0.2)
-
-
-def flying(*counts: tuple[UUID, str, int, bool], slots: int = 1000) -> InFlight:
-    return InFlight.of("webhooks", [("webhooks", *row) for row in counts], threads=slots)
-
-
-def lanes_of(tenant: UUID, count: int) -> list[Lane]:
-    return [lane(tenant, name=f"probe:{tenant.int}-{n}") for n in range(count)]
-
-
-def test_one_lane_alone_gets_many_slots_and_leaves_the_most() -> None:
-    shares = share_slots([lane(A)], {}, flying(), slots=1000, held=set())
-
-    assert 16 <= shares["probe"] <= 24
-
-
-def test_many_lanes_share_so_that_as_many_slots_stay_free() -> None:
-    shares = share_slots(lanes_of(A, 500), {}, flying(), slots=1000, held=set())
-
-    assert set(shares.values()) == {1}
-
-
-def test_a_cap_that_is_tighter_than_the_share_holds() -> None:
-    shares = share_slots([lane(A)], {"probe": 3, "other": 2}, flying(), slots=1000, held=set())
-
-    assert shares == {"probe": 3, "other": 2}
-
-
-def test_slow_lanes_have_half_of_the_slots_all_together() -> None:
-    slow = lanes_of(A, 240) + lanes_of(B, 240)
-    busy = flying(*((each.tenant, each.lane, 1, True) for each in slow))
-
-    shares = share_slots([*slow, lane(C)], {}, busy, slots=1000, held=set())
-
-    assert sum(shares[each.lane] for each in slow) == 20
-    assert shares["probe"] > 1
-
-
-def test_a_lane_that_is_held_to_some_jobs_counts_as_slow() -> None:
-    held = lanes_of(A, 3)
-
-    shares = share_slots(held, {}, flying(slots=4), slots=4, held={each.lane for each in held})
-
-    assert [shares[each.lane] for each in held] == [1, 1, 0]
-
-
-def test_a_tenants_own_lanes_leave_each_other_room_too() -> None:
-    of_a = lanes_of(A, 400)
-    busy = flying(*((A, each.lane, 2, False) for each in of_a[1:]))
-
-    shares = share_slots(of_a, {}, busy, slots=1000, held=set())
-
-    assert (shares[of_a[0].lane], max(shares[each.lane] for each in of_a[1:])) == (1, -1)
-
-
-def test_without_a_free_slot_each_lane_may_still_have_one() -> None:
-    assert Slots(8, 8, 0).level([0, 3]) == 1
-
-
-def test_whoever_has_nothing_in_flight_is_first() -> None:
-    busy, idle, other = lanes_of(A, 3)
-
-    found = fewest_first([busy, idle, other], {busy.lane: 2, other.lane: 1}, lambda: 0.5)
-
-    assert found == [idle, other, busy]

@@ -1,17 +1,19 @@
 """One doorway per job kind: each file decodes its job and calls the pipeline of its name."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from db.jobs import Claimed
-from workers.jobs import KINDS, Payload, decode
+from workers.jobs import KINDS, LOOP_QUEUES, Payload, decode
 from workers.tools import Toolbox, Tools
 
 P = TypeVar("P", bound=Payload)
-R = TypeVar("R", None, dict[str, Any])
+# What a doorway returns, at once or as a coroutine.
+R = TypeVar("R", None, dict[str, Any], Coroutine[Any, Any, dict[str, Any] | None])
 Result = dict[str, Any] | None
-Doorway = Callable[[Any, Tools], Result]
+Doorway = Callable[[Any, Tools], Any]
 
 DOORWAYS: dict[str, Doorway] = {}
 
@@ -19,12 +21,16 @@ DOORWAYS: dict[str, Doorway] = {}
 def works(payload: type[P]) -> Callable[[Callable[[P, Tools], R]], Callable[[P, Tools], R]]:
     """Make the function the doorway of the kind that carries this payload.
 
-    What it returns, a small JSON object or None, is the `result` on the job's row.
+    What it returns, a small JSON object or None, is the `result` on the job's row. Doorways of
+    LOOP_QUEUES, and they alone, are `async def`: raises TypeError otherwise.
     """
 
     def register(doorway: Callable[[P, Tools], R]) -> Callable[[P, Tools], R]:
-        name = next(kind.name for kind in KINDS.values() if kind.payload is payload)
-        DOORWAYS[name] = doorway
+        kind = next(kind for kind in KINDS.values() if kind.payload is payload)
+        if iscoroutinefunction(doorway) != (kind.queue in LOOP_QUEUES):
+            wanted = "async def" if kind.queue in LOOP_QUEUES else "def"
+            raise TypeError(f'doorway of "{kind.name}": queue {kind.queue} takes `{wanted}`')
+        DOORWAYS[kind.name] = doorway
         return doorway
 
     return register
@@ -38,4 +44,12 @@ def load_doorways() -> None:
 def run_job(job: Claimed, toolbox: Toolbox) -> Result:
     """Do the work of a claimed job: its result. Raises what went wrong."""
     payload = decode(KINDS[job.kind], job.args)
-    return DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    result: Result = DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    return result
+
+
+async def run_on_loop(job: Claimed, toolbox: Toolbox) -> Result:
+    """As run_job, for a doorway that is `async def`."""
+    payload = decode(KINDS[job.kind], job.args)
+    result: Result = await DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    return result

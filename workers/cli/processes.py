@@ -16,7 +16,7 @@ from workers.cli import console
 from workers.cli.services import process
 from workers.config import Config
 from workers.heartbeat import LoopSignal, Watchdog
-from workers.jobs import QUEUES
+from workers.jobs import LOOP_QUEUES, QUEUES
 from workers.lease import Lease
 from workers.metrics import Flusher
 from workers.runway import Runway
@@ -26,6 +26,9 @@ from workers.vigil import MEMORY_MB_MAX, Limits
 
 # Below this a worker would leave after every job.
 MEMORY_MB_MIN = 256
+# Of a queue in one process: threads, or jobs at a time where they run on its event loop.
+THREADS_MAX = 256
+SLOTS_MAX = 4096
 # A scheduler has little to count and no pool: it connects for each flush.
 SELDOM_S = 30.0
 
@@ -62,7 +65,8 @@ def worker(
     queue: QueueOption = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Threads of each queue, in each process.")
+        int | None,
+        typer.Option(min=1, max=THREADS_MAX, help="Threads of each queue, in each process."),
     ] = None,
     max_jobs: MaxJobsOption = 0,
     max_memory: MaxMemoryOption = MEMORY_MB_MAX,
@@ -156,16 +160,18 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
 
 
 def parse_queues(queues: list[str] | None, threads: int | None) -> dict[str, int]:
-    """Threads by queue. Exits with 2 for a queue that does not exist."""
+    """Threads (on the loop: slots) by queue. Exits with 2 for a queue that does not exist."""
     chosen: dict[str, int] = {}
     for text in queues or QUEUES:
         name, _, number = text.partition(":")
-        if name not in QUEUES or (number and not 0 < int_or_zero(number) <= 256):
-            console.fail(
-                f"--queue={text}: give one of {', '.join(QUEUES)}, with :threads from 1 to 256",
-                code=2,
-            )
-        chosen[name] = int_or_zero(number) or threads or QUEUES[name]
+        if name not in QUEUES:
+            console.fail(f"--queue={text}: give one of {', '.join(QUEUES)}", code=2)
+        is_on_loop = name in LOOP_QUEUES
+        number_max = SLOTS_MAX if is_on_loop else THREADS_MAX
+        if number and not 0 < int_or_zero(number) <= number_max:
+            what = "jobs at a time" if is_on_loop else "threads"
+            console.fail(f"--queue={text}: give :{what} from 1 to {number_max}", code=2)
+        chosen[name] = int_or_zero(number) or (not is_on_loop and threads) or QUEUES[name]
     return chosen
 
 

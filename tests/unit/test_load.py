@@ -5,7 +5,15 @@ import time
 import pytest
 
 from db.jobs import Claimed
-from workers.broker import AHEAD_MAX, STRANDED_AFTER_S, Load, window_jobs
+from workers.load import (
+    AHEAD_MAX,
+    LAG_S_MAX,
+    LOOP_CLAIM_MAX,
+    STRANDED_AFTER_S,
+    Load,
+    LoopLoad,
+    window_jobs,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +82,33 @@ def test_a_lone_worker_claims_nothing_ahead() -> None:
     load.took([claimed(1)])
 
     assert (first, load.room(0)) == (1, 0)
+
+
+def test_a_loop_takes_jobs_while_slots_are_free_however_long_the_others_run() -> None:
+    load = LoopLoad(500, lambda timeout_s: 0.0)
+    load.took([claimed(n) for n in range(450)])
+    soon = load.room(0)
+    load.took([claimed(n) for n in range(450, 500)])
+
+    assert (soon, load.room(0), load.is_stuck(time.monotonic() + 60)) == (50, 0, False)
+
+
+def test_a_loop_takes_some_at_a_time() -> None:
+    load = LoopLoad(1000, lambda timeout_s: 0.0)
+
+    assert load.room(0) == LOOP_CLAIM_MAX
+
+
+def test_a_loop_that_has_too_much_to_compute_takes_nothing() -> None:
+    load = LoopLoad(1000, lambda timeout_s: 2 * LAG_S_MAX)
+
+    assert load.room(0) == 0
+
+
+def test_a_loop_has_no_pace() -> None:
+    load = LoopLoad(10, lambda timeout_s: 0.0)
+    for n in range(200):
+        load.took([claimed(n)])
+        load.ended(claimed(n), ran=True)
+
+    assert load.job_ms is None
