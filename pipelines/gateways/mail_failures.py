@@ -99,10 +99,11 @@ def network_failure(error: OSError, host: str) -> MailDelayed:
     """What the system says of a connection that failed before anything was handed over."""
     match error:
         case ssl.SSLCertVerificationError():
-            why = error.verify_message or "it cannot be verified"
+            why = getattr(error, "verify_message", "") or "it cannot be verified"
             return MailDelayed(f"{host} has no valid certificate: {why}", by_operator=True)
         case ssl.SSLError():
-            return MailDelayed(f"no secure connection to {host}: {error.reason or error}")
+            why = getattr(error, "reason", None) or error
+            return MailDelayed(f"no secure connection to {host}: {why}")
         case socket.gaierror():
             known = error.errno == socket.EAI_NONAME
             words = "does not exist (no DNS entry)" if known else "could not be looked up"
