@@ -79,7 +79,7 @@ def show(page: Page, html: str) -> None:
 def test_every_text_stands_out_from_its_ground(browser: Browser, theme: str) -> None:
     page = browser.new_page(color_scheme="dark" if theme == "dark" else "light")
 
-    faint = {}
+    faint: dict[tuple[str, str], float] = {}
     for name, html in pages():
         show(page, html)
         pairs = page.evaluate(MEASURE)
@@ -124,9 +124,14 @@ def test_a_mail_asks_the_network_for_nothing(browser: Browser) -> None:
 
 
 def run_preview(out: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "workers", "emails", "preview", "--screenshots", "--out", out]
+    command = [sys.executable, "-m", "workers", "emails", "preview", "--screenshots", "--out"]
     return subprocess.run(
-        command, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+        [*command, str(out)],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
