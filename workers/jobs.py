@@ -100,6 +100,14 @@ class ReportCrawl:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverWebhook:
+    """Send a row of webhook_deliveries to its webhook, once."""
+
+    delivery_id: UUID
+    webhook_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AnnounceLeads:
     """Mail owners of the leads that came soon after a mail about others."""
 
@@ -132,6 +140,7 @@ Payload = (
     | ChangeModel
     | EmbedAgain
     | SendEmail
+    | DeliverWebhook
     | AnnounceLeads
     | SwitchModel
 )
@@ -187,6 +196,10 @@ KINDS = {kind.name: kind for kind in (
          unique_by="source_id"),
     Kind(SendEmail, "email", RetryPlan(5, first_s=10, factor=4), time_limit_s=600,
          unique_by="email_id", rerun=True),
+    # Its attempts are for crashes and bugs: the plan of a delivery is its own.
+    Kind(DeliverWebhook, "webhooks", RetryPlan(5, first_s=5), time_limit_s=300,
+         unique_by="delivery_id", rerun=True, limit_by="webhook_id",
+         limit=Limit(cap=16, rate_per_s=None, burst=1)),
     Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),

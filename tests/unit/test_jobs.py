@@ -12,6 +12,7 @@ from workers.jobs import (
     AnnounceLeads,
     ChangeModel,
     CrawlSite,
+    DeliverWebhook,
     EmbedAgain,
     IndexSource,
     Probe,
@@ -46,6 +47,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "send_email": SendEmail,
         "announce_leads": AnnounceLeads,
         "change_model": ChangeModel,
+        "deliver_webhook": DeliverWebhook,
         "embed_again": EmbedAgain,
         "switch_model": SwitchModel,
     }
