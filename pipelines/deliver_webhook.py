@@ -16,7 +16,8 @@ from db.batches import Batches
 from db.deliveries import Asked, Letter, Result
 from db.fence import LeaseLost
 from db.pool import Connection
-from pipelines.deliveries import WAITING, Outcome, is_sendable, load, store
+from pipelines import deliveries
+from pipelines.deliveries import WAITING, Outcome, is_sendable
 from pipelines.errors import Permanent, Postponed, Snooze
 from pipelines.gateways.http import Client, Request, Response
 from pipelines.gateways.http_failures import HttpFailure, HttpPermanent, HttpTransient
@@ -48,8 +49,8 @@ def open_desk(
     timeout_s: float,
 ) -> Desk:
     """With its two threads started: one loads, one stores."""
-    letters = Batches(open_connection, load, name="letters", waits=False)
-    storing = partial(store, plan_s=sum(schedule_s))
+    letters = Batches(open_connection, deliveries.load, name="letters", waits=False)
+    storing = partial(deliveries.store, plan_s=sum(schedule_s))
     outcomes = Batches(open_connection, storing, name="outcomes", waits=True)
     letters.start()
     outcomes.start()
