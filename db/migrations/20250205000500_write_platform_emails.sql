@@ -77,7 +77,7 @@ CREATE FUNCTION private.mail_of_leads(agent_id uuid, lead_ids uuid[]) RETURNS vo
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
     listed_max CONSTANT int := 10;
-    lead_count CONSTANT int := (
+    lead_count CONSTANT bigint := (
         SELECT count(*) FROM public.leads AS l WHERE l.id = ANY (lead_ids));
     found_leads CONSTANT jsonb := (
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
