@@ -1,11 +1,15 @@
-"""`avivro emails suppressions`, as an operator uses it."""
+"""`avivro emails suppressions` and `events`, as an operator uses them."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from db import suppressions
+from db import email_events, suppressions
+from db.email_events import Told
 from db.pool import Connection
+from tests.integration.mail_world import send
+from tests.integration.schema_world import OWNER, sign_up
 from tests.processes import Avivro
 
 
@@ -37,3 +41,15 @@ def test_a_wrong_command_says_what_is_wrong(
 
     assert ended.returncode == 2
     assert says in ended.stderr
+
+
+def test_events_of_a_mail_say_who_it_was(conn: Connection, commands: Avivro) -> None:
+    sign_up(conn, OWNER, "owner@example.com")
+    email_id = send(conn)
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    told = Told("avivro", "opened", at, email_id=email_id, by_bot=True, details={"url": "x"})
+    email_events.insert_events(conn, [told])
+
+    (event,) = json.loads(commands.run("emails", "events", str(email_id), "--json").stdout)
+
+    assert (event["type"], event["by_bot"], event["details"]) == ("opened", True, {"url": "x"})

@@ -8,11 +8,12 @@ import psycopg
 import typer
 
 from db import emails
-from workers.cli import console, preview, suppressions
+from workers.cli import console, mail_events, preview, suppressions
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
 app.command("preview")(preview.preview)
+app.command("events")(mail_events.events)
 app.add_typer(
     suppressions.app, name="suppressions", help="Addresses that get no mail: list, add, remove."
 )
