@@ -11,6 +11,7 @@ import pytest
 
 from db import emails, jobs, suppressions
 from db.embedded import Services
+from db.migrate import MIGRATIONS, migrate, read_folder
 from db.pool import Connection, connect
 from pipelines.email.keys import parse_keys
 from pipelines.email.links import Links
@@ -572,3 +573,32 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, place: str) 
         raise Killed
 
     monkeypatch.setattr(owner, name, wrapped)
+
+
+def test_mails_from_before_are_sent_when_young_and_explained_when_old(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    for each in read_folder(MIGRATIONS):
+        if each.version < "20250205000400":
+            (tmp_path / each.path.name).write_text(each.path.read_text())
+    migrate(empty_database_url, folder=tmp_path)
+    with connect(empty_database_url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO public.email_logs (to_email, email_type, status, created_at) VALUES"
+            " ('young@x.example', 'welcome', 'queued', now() - interval '1 hour'),"
+            " ('old@x.example', 'welcome', 'queued', now() - interval '2 days'),"
+            " ('midway@x.example', 'welcome', 'sending', now())"
+        )
+
+        migrate(empty_database_url)
+
+        rows = conn.execute(
+            "SELECT e.to_email, e.status, e.error_message IS NOT NULL, j.kind"
+            " FROM public.email_logs AS e LEFT JOIN worker.jobs AS j"
+            " ON j.kind = 'send_email' AND j.args ->> 'email_id' = e.id::text ORDER BY 1"
+        ).fetchall()
+    assert rows == [
+        ("midway@x.example", "uncertain", True, None),
+        ("old@x.example", "failed", True, None),
+        ("young@x.example", "queued", False, "send_email"),
+    ]
