@@ -23,14 +23,19 @@ CANCELLED = "Indexing was cancelled."
 
 @pytest.fixture
 def owner(conn: Connection) -> UUID:
-    user_id = demo.ensure_user(conn, email="owner@example.com", full_name="Ola Owner")
-    conn.execute("DELETE FROM public.email_logs")
-    return user_id
+    return demo.ensure_user(conn, email="owner@example.com", full_name="Ola Owner")
 
 
 @pytest.fixture
 def agent_id(conn: Connection, owner: UUID) -> UUID:
     return demo.create_agent(conn, user_id=owner, name="Bot", description="", system_prompt="")
+
+
+def sign_up(conn: Connection, email: str, **metadata: str) -> None:
+    conn.execute(
+        "INSERT INTO auth.users (id, email, raw_user_meta_data) VALUES (%s, %s, %s)",
+        (uuid4(), email, Jsonb(metadata)),
+    )
 
 
 def mails(conn: Connection, email_type: str) -> list[dict[str, Any]]:
@@ -66,7 +71,7 @@ def announce(conn: Connection) -> int:
 
 
 def test_a_new_account_is_welcomed_once(conn: Connection) -> None:
-    demo.ensure_user(conn, email="jane@example.com", full_name="Jane Doe")
+    sign_up(conn, "jane@example.com", full_name="Jane Doe")
 
     conn.execute("UPDATE auth.users SET email = 'jane@new.example'")
 
@@ -75,7 +80,7 @@ def test_a_new_account_is_welcomed_once(conn: Connection) -> None:
 
 
 def test_an_account_without_a_name_is_welcomed_by_its_address(conn: Connection) -> None:
-    conn.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'jane@example.com')", (uuid4(),))
+    sign_up(conn, "jane@example.com")
 
     assert [data["full_name"] for data in mails(conn, "welcome")] == ["jane"]
 
@@ -89,6 +94,7 @@ def test_an_account_without_an_address_gets_no_mail(conn: Connection) -> None:
 def test_a_quiet_transaction_mails_nobody(conn: Connection) -> None:
     with conn.transaction():
         announcements.be_quiet(conn)
+        sign_up(conn, "b@example.com")
         owner = demo.ensure_user(conn, email="a@example.com", full_name="A")
         agent = demo.create_agent(conn, user_id=owner, name="Bot", description="", system_prompt="")
 
@@ -98,11 +104,17 @@ def test_a_quiet_transaction_mails_nobody(conn: Connection) -> None:
     assert conn.execute("SELECT count(*) FROM worker.lead_marks").fetchone() == (0,)
 
 
+def test_the_demos_account_is_not_welcomed(conn: Connection) -> None:
+    demo.ensure_user(conn, email="demo@example.com", full_name="Demo")
+
+    assert mails(conn, "welcome") == []
+
+
 def test_the_transaction_after_a_quiet_one_mails_again(conn: Connection) -> None:
     with conn.transaction():
         announcements.be_quiet(conn)
 
-    demo.ensure_user(conn, email="a@example.com", full_name="A")
+    sign_up(conn, "a@example.com")
 
     assert len(mails(conn, "welcome")) == 1
 

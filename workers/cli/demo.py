@@ -11,8 +11,8 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
-from db import announcements, sources
 from db import demo as statements
+from db import sources
 from db.pool import Connection, connect
 from db.sources import SourceProgress
 from workers import config, sample, stack
@@ -67,8 +67,6 @@ def allow(found: Config, base: str) -> Config:
 
 
 def make_agent(conn: Connection) -> UUID:
-    # Nobody reads the demo's mail.
-    announcements.be_quiet(conn)
     user_id = statements.ensure_user(conn, email=EMAIL, full_name="Demo User")
     agent_id = statements.create_agent(
         conn,
