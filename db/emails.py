@@ -108,6 +108,12 @@ def take_turn(
     return None if row is None else float(row[0])
 
 
+def read_wait(conn: Connection, lane: str, *, per_s: float, burst: int) -> float:
+    """Seconds until the next place in that rate."""
+    row = conn.execute(SQL.read_wait, {"lane": lane, "per_s": per_s, "burst": burst}).fetchone()
+    return 0.0 if row is None else float(row[0])
+
+
 def shut_bucket(conn: Connection, lane: str, *, per_s: float, wait_s: float) -> None:
     """Let nobody have a place for so long."""
     conn.execute(SQL.shut_bucket, {"lane": lane, "per_s": per_s, "wait_s": wait_s})

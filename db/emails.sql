@@ -73,6 +73,11 @@ WHERE 1 - least(%(burst)s::float8, b.tokens + %(per_s)s::float8 * extract(
       <= %(per_s)s::float8 * %(wait_s_max)s::float8
 RETURNING greatest(0, -b.tokens / %(per_s)s::float8)
 
+-- name: read_wait
+SELECT greatest(0, (1 - least(%(burst)s::float8, b.tokens + %(per_s)s::float8 * extract(
+           epoch FROM clock_timestamp() - b.filled_at)::float8)) / %(per_s)s::float8)
+FROM worker.buckets AS b WHERE b.lane = %(lane)s
+
 -- name: shut_bucket
 -- The provider asks for a break: nobody's place is earlier than that.
 INSERT INTO worker.buckets AS b (lane, tokens, filled_at)

@@ -31,6 +31,7 @@ from pipelines.gateways.mail_failures import MailDelayed, MailRefused, MailUncer
 
 # For a turn that comes soon a thread waits; for a later one the job does.
 TURN_S_MAX = 3.0
+LATER_S_MAX = 600.0
 STORE_S = 15.0
 STORE_AGAIN_S = 0.5
 # What the pipeline takes from template_data itself.
@@ -65,22 +66,22 @@ def run(desk: Desk, *, email_id: UUID) -> dict[str, Any]:
         return {"status": "gone"}
     if email.status not in ("queued", "sending"):
         return {"status": email.status}
+    if email.was_handed and find_parcel(desk.transport, email) is None:
+        return end(desk, email, "uncertain", BROKE_OFF)
+    wait_for_turn(desk)
     try:
-        parcel = find_parcel(desk.transport, email) if email.was_handed else prepare(desk, email)
+        parcel = find_parcel(desk.transport, email) or prepare(desk, email)
     except Misconfigured as error:
         raise put_off(desk, email, MailDelayed(str(error), by_operator=True)) from error
-    match parcel:
-        case None:
-            return end(desk, email, "uncertain", BROKE_OFF)
-        case str():
-            return end(desk, email, "failed", parcel)
+    if isinstance(parcel, str):
+        return end(desk, email, "failed", parcel)
     return deliver(desk, email, parcel)
 
 
 def find_parcel(transport: Transport, email: Email) -> Parcel | None:
     """What a provider may have that will know it for the same; None where none would."""
     may_ask = email.provider == transport.provider and email.handed_s < transport.replay_s
-    if not may_ask or email.request is None or email.message_id is None:
+    if not (email.was_handed and may_ask) or email.request is None or email.message_id is None:
         return None
     sender = recipient = ""  # Such providers read them in the request.
     return Parcel(email.message_id, key_of(email), sender, recipient, email.request)
@@ -165,7 +166,6 @@ def read_reply_to(value: Any) -> Address | None:
 
 
 def deliver(desk: Desk, email: Email, parcel: Parcel) -> dict[str, Any]:
-    wait_for_turn(desk)
     provider = desk.transport.provider
     with desk.db.write() as conn:
         begun = emails.begin_sending(
@@ -203,8 +203,10 @@ def wait_for_turn(desk: Desk) -> None:
         wait_s = emails.take_turn(
             conn, rate.lane, per_s=rate.per_s, burst=rate.burst, wait_s_max=TURN_S_MAX
         )
-    if wait_s is None:
-        raise Snooze(TURN_S_MAX * (1 + desk.luck()))
+        if wait_s is None:
+            later_s = emails.read_wait(conn, rate.lane, per_s=rate.per_s, burst=rate.burst)
+            # Spread, so that those who wait do not all come at once.
+            raise Snooze(min(max(later_s, TURN_S_MAX), LATER_S_MAX) * (1 + desk.luck()))
     time.sleep(wait_s)
     desk.db.check()
 
