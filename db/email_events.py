@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +79,7 @@ def insert_events(conn: Connection, told: Sequence[Told]) -> list[UUID | None]:
         "ats": [each.at for each in told],
         "by_bots": [each.by_bot for each in told],
         "details": [Jsonb(dict(each.details)) for each in told],
+        "our_now": datetime.now(UTC),
         "events_max": EVENTS_PER_MAIL_MAX,
     }
     return [row[0] for row in conn.execute(SQL.insert_events, values)]

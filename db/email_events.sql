@@ -2,7 +2,8 @@
 
 -- name: insert_events
 -- Once per event of the provider's, however often it is posted. A mail that is not there (any
--- more) is none; one that draws events without end keeps the first ones.
+-- more) is none; one that draws events without end keeps the first ones. Our own times are put on
+-- the database's clock, by which mails are sent.
 WITH told AS (
     SELECT * FROM unnest(
         %(email_ids)s::uuid[], %(providers)s::text[], %(provider_event_ids)s::text[],
@@ -19,7 +20,10 @@ WITH told AS (
 INSERT INTO worker.email_events (email_id, provider, provider_event_id, provider_message_id,
     type, at, by_bot, details)
 SELECT k.mail, k.provider, k.provider_event_id, k.provider_message_id, k.type,
-       least(k.at, clock_timestamp()), k.by_bot, k.details
+       least(clock_timestamp(), k.at + CASE
+           WHEN k.provider = 'avivro' THEN clock_timestamp() - %(our_now)s::timestamptz
+           ELSE '0' END),
+       k.by_bot, k.details
 FROM known AS k
 WHERE (k.mail IS NOT NULL OR k.provider_message_id IS NOT NULL)
   AND (k.type NOT IN ('opened', 'clicked') OR (

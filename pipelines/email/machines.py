@@ -43,7 +43,11 @@ def find_machines(events: Sequence[Event], sent_at: datetime | None) -> set[int]
         if event.type == "opened" and sent_at is not None and event.at < sent_at + HASTE
     }
     named = {event.id for event in events if event.by_bot}
-    return named | hasty | find_bursts([event for event in events if event.type == "clicked"])
+    clicks = [event for event in events if event.type == "clicked"]
+    # A provider that tracks, too, tells of the same click again, by another address.
+    ours = [click for click in clicks if "among" in click.details]
+    theirs = [click for click in clicks if "among" not in click.details]
+    return named | hasty | find_bursts(ours) | find_bursts(theirs)
 
 
 def find_bursts(clicks: Sequence[Event]) -> set[int]:

@@ -2,8 +2,10 @@
 
 import http.client
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from uuid import UUID, uuid4
 
 import psycopg
@@ -375,3 +377,22 @@ def test_a_row_written_by_hand_is_found(conn: Connection) -> None:
         )
 
         assert suppressed(conn, address, "account", None)
+
+
+def test_our_clock_is_not_what_mails_are_timed_by(
+    client: Client, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dashboard whose clock is an hour late would call every opening hasty."""
+
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Late":
+            return cls.fromtimestamp(time.time() - 3600, tz)
+
+    email_id = send(conn, ago_s=60)
+    monkeypatch.setattr("workers.dashboard.mail_links.datetime", Late)
+    monkeypatch.setattr("db.email_events.datetime", Late)
+
+    client.ask(LINKS.pixel(email_id))
+
+    eventually(lambda: row(conn, email_id) == OPENED)

@@ -165,9 +165,13 @@ def clicks(*seconds: float, among: int, first: int = 1) -> list[Event]:
         (clicks(60, 70, among=2), "clicked"),
         (clicks(60, among=1), "clicked"),
         (clicks(60, among=1) + clicks(61, among=1), "clicked"),
+        ([*clicks(60, among=2), event(2, "clicked", 61, url="https://ours.example/e/c/1")],
+         "clicked"),
+        ([event(n, "clicked", 60 + n, url=f"https://example.com/{n}") for n in range(3)], "sent"),
     ],
-    ids=["all two", "three of eight", "two of three", "slowly", "the only one", "it twice"],
-)
+    ids=["all two", "three of eight", "two of three", "slowly", "the only one", "it twice",
+         "told by the provider again", "three told by the provider"],
+)  # fmt: skip
 def test_clicks_on_all_links_at_once_are_a_scanners(told: list[Event], status: str) -> None:
     moved, machines = advance(SENT, told)
 
