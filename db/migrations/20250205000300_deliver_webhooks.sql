@@ -124,49 +124,77 @@ CREATE TRIGGER begin_plan BEFORE UPDATE OF status ON public.webhook_deliveries
     FOR EACH ROW WHEN (NEW.status = 'pending' AND OLD.status <> 'pending')
     EXECUTE FUNCTION worker.begin_plan();
 
--- A waiting job is brought forward and begins its attempts anew; one that runs runs again.
-CREATE FUNCTION worker.renew_deliveries() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+-- The unfinished jobs of deliveries, locked. One probe of an index for each, whatever the
+-- statistics say of tables that were empty an hour ago.
+CREATE FUNCTION worker.lock_delivery_jobs(delivery_ids uuid[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = ''
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    found_ids bigint[];
+    locked_ids bigint[];
 BEGIN
-    IF NOT EXISTS (
-        SELECT FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
-        WHERE n.status = 'pending'
-          AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at))
-    THEN
-        RETURN NULL;
-    END IF;
-    WITH twins AS MATERIALIZED (
-        SELECT j.id, coalesce(n.next_retry_at, now()) AS due, k.max_attempts
-        FROM new_rows AS n
-        JOIN old_rows AS o ON o.id = n.id
-        JOIN worker.jobs AS j ON j.kind = 'deliver_webhook' AND j.unique_key = n.id::text
-            AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
-        JOIN worker.kinds AS k ON k.kind = j.kind
-        WHERE n.status = 'pending'
-          AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at)
-        ORDER BY j.id FOR UPDATE OF j
-    )
+    SELECT array_agg(found.id ORDER BY found.id) INTO found_ids
+    FROM unnest(delivery_ids) AS d (id)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
+          AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
+        LIMIT 1) AS found;
+    SELECT array_agg(locked.id) INTO locked_ids
+    FROM unnest(found_ids) AS f (id)
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM worker.jobs AS j
+        WHERE j.id = f.id
+          AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
+        FOR UPDATE) AS locked;
+    RETURN locked_ids;
+END $$;
+
+-- A waiting job is brought forward and begins its attempts anew; one that runs runs again.
+CREATE FUNCTION worker.queue_deliveries(delivery_ids uuid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
     UPDATE worker.jobs AS j
     SET rerun = j.rerun OR j.state = 'running',
-        run_at = CASE j.state WHEN 'running' THEN j.run_at ELSE t.due END,
+        run_at = CASE j.state WHEN 'running' THEN j.run_at ELSE twin.due END,
         state = CASE WHEN j.state = 'running' THEN j.state
-                     WHEN t.due > now() OR j.blocked THEN 'scheduled' ELSE 'available' END,
+                     WHEN twin.due > now() OR j.blocked THEN 'scheduled' ELSE 'available' END,
         max_attempts = CASE j.state WHEN 'running' THEN j.max_attempts
-                                    ELSE j.attempt + t.max_attempts END
-    FROM twins AS t WHERE j.id = t.id;
+                                    ELSE j.attempt + twin.max_attempts END
+    FROM (SELECT t.id, coalesce(d.next_retry_at, now()) AS due, k.max_attempts
+          FROM unnest(worker.lock_delivery_jobs(delivery_ids)) AS locked (id)
+          JOIN worker.jobs AS t ON t.id = locked.id
+          JOIN public.webhook_deliveries AS d ON d.id = t.unique_key::uuid
+          JOIN worker.kinds AS k ON k.kind = t.kind) AS twin
+    WHERE j.id = twin.id;
     INSERT INTO worker.jobs
         (kind, queue, tenant, state, args, unique_key, limit_key, run_at, max_attempts)
     SELECT k.kind, k.queue, w.user_id,
-           CASE WHEN n.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
-           jsonb_build_object('delivery_id', n.id, 'webhook_id', n.webhook_id),
-           n.id::text, n.webhook_id::text, coalesce(n.next_retry_at, now()), k.max_attempts
-    FROM new_rows AS n
-    JOIN old_rows AS o ON o.id = n.id
-    JOIN public.webhooks AS w ON w.id = n.webhook_id
+           CASE WHEN d.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
+           jsonb_build_object('delivery_id', d.id, 'webhook_id', d.webhook_id),
+           d.id::text, d.webhook_id::text, coalesce(d.next_retry_at, now()), k.max_attempts
+    FROM unnest(delivery_ids) WITH ORDINALITY AS wanted (id, place)
+    JOIN public.webhook_deliveries AS d ON d.id = wanted.id
+    JOIN public.webhooks AS w ON w.id = d.webhook_id
     JOIN worker.kinds AS k ON k.kind = 'deliver_webhook'
-    WHERE n.status = 'pending'
-      AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at)
+    ORDER BY wanted.place
     ON CONFLICT DO NOTHING;
+END $$;
+
+-- Workers plan by key, which is no way to join what a statement wrote with what was there.
+CREATE FUNCTION worker.renew_deliveries() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_hashjoin = on AS $$
+DECLARE
+    renewed uuid[];
+BEGIN
+    SELECT array_agg(n.id ORDER BY n.next_retry_at, n.created_at) INTO renewed
+    FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
+    WHERE n.status = 'pending'
+      AND (o.status, o.next_retry_at) IS DISTINCT FROM (n.status, n.next_retry_at);
+    IF renewed IS NOT NULL THEN
+        PERFORM worker.queue_deliveries(renewed);
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER renew_deliveries AFTER UPDATE ON public.webhook_deliveries
@@ -198,7 +226,7 @@ CREATE TRIGGER count_inserted_deliveries AFTER INSERT ON public.webhook_deliveri
     FOR EACH STATEMENT EXECUTE FUNCTION worker.count_inserted_deliveries();
 
 CREATE FUNCTION worker.count_updated_deliveries() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_hashjoin = on AS $$
 BEGIN
     WITH moves AS MATERIALIZED (
         SELECT webhook_id, status, 1 AS sign FROM new_rows
@@ -224,7 +252,8 @@ CREATE TRIGGER count_updated_deliveries AFTER UPDATE ON public.webhook_deliverie
     FOR EACH STATEMENT EXECUTE FUNCTION worker.count_updated_deliveries();
 
 -- Whoever gives the job up (its worker by a bug, the rescuer, an operator), no delivery waits for
--- ever. What the engine says of processes and bugs is not for customers.
+-- ever. What the engine says of processes and bugs is not for customers. IS TRUE keeps the planner
+-- off the index of all that waits, which it takes for empty.
 CREATE FUNCTION worker.fail_delivery() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -232,8 +261,11 @@ DECLARE
 BEGIN
     PERFORM FROM public.webhooks AS w
     WHERE w.id = (SELECT d.webhook_id FROM public.webhook_deliveries AS d
-                  WHERE d.id = wanted AND d.status IN ('pending', 'retrying'))
+                  WHERE d.id = wanted AND (d.status IN ('pending', 'retrying')) IS TRUE)
     FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     UPDATE public.webhook_deliveries AS d
     SET status = CASE NEW.state WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
         next_retry_at = NULL,
@@ -241,7 +273,7 @@ BEGIN
             WHEN 'cancelled' THEN 'cancelled: delivering was stopped before this arrived'
             ELSE 'internal: delivering failed because of a fault on our side; please send it '
                  'again, or contact support' END
-    WHERE d.id = wanted AND d.status IN ('pending', 'retrying');
+    WHERE d.id = wanted AND (d.status IN ('pending', 'retrying')) IS TRUE;
     RETURN NULL;
 END $$;
 CREATE TRIGGER fail_delivery AFTER UPDATE OF state ON worker.jobs
@@ -264,12 +296,15 @@ CREATE TRIGGER retry_delivery AFTER UPDATE OF state ON worker.jobs
 
 -- The jobs of deliveries that nobody waits for any more. What runs ends by itself.
 CREATE FUNCTION worker.end_delivery_jobs(delivery_ids uuid[], reason text) RETURNS void
-LANGUAGE sql SET search_path = '' AS $$
+LANGUAGE sql SET search_path = ''
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     WITH wanted AS MATERIALIZED (
-        SELECT j.id FROM unnest(delivery_ids) AS d (id)
-        JOIN worker.jobs AS j ON j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
-            AND j.state IN ('scheduled', 'available', 'dispatched', 'retryable')
-        FOR UPDATE OF j SKIP LOCKED
+        SELECT found.id FROM unnest(delivery_ids) AS d (id)
+        CROSS JOIN LATERAL (
+            SELECT j.id FROM worker.jobs AS j
+            WHERE j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
+              AND j.state IN ('scheduled', 'available', 'dispatched', 'retryable')
+            FOR UPDATE SKIP LOCKED) AS found
     )
     UPDATE worker.jobs AS j
     SET state = 'cancelled', finished_at = clock_timestamp(),
@@ -297,7 +332,7 @@ CREATE TRIGGER forget_deliveries AFTER DELETE ON public.webhook_deliveries
 -- Not those in the middle of an attempt: that may well arrive. What is left, because it is locked
 -- or because there is very much of it, finds the webhook inactive when its turn comes.
 CREATE FUNCTION worker.cancel_deliveries(webhook_id uuid, reason text) RETURNS void
-LANGUAGE plpgsql SET search_path = '' AS $$
+LANGUAGE plpgsql SET search_path = '' SET enable_seqscan = off AS $$
 DECLARE
     rows_max CONSTANT int := 20000;
     cancelled uuid[];
@@ -306,10 +341,10 @@ BEGIN
         SELECT d.id FROM public.webhook_deliveries AS d
         WHERE d.webhook_id = cancel_deliveries.webhook_id AND d.status IN ('pending', 'retrying')
           AND d.event_type <> 'webhook.test'
-          AND NOT EXISTS (
-              SELECT FROM worker.jobs AS j
-              WHERE j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
-                AND j.state = 'running')
+          AND (SELECT j.state = 'running' FROM worker.jobs AS j
+               WHERE j.kind = 'deliver_webhook' AND j.unique_key = d.id::text
+                 AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
+               LIMIT 1) IS NOT TRUE
         LIMIT rows_max FOR UPDATE OF d SKIP LOCKED
     ), ended AS (
         UPDATE public.webhook_deliveries AS d
@@ -407,7 +442,8 @@ BEGIN
     RETURN true;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION worker.enqueue_deliveries, worker.begin_plan, worker.renew_deliveries,
+REVOKE EXECUTE ON FUNCTION worker.enqueue_deliveries, worker.begin_plan,
+    worker.lock_delivery_jobs, worker.queue_deliveries, worker.renew_deliveries,
     worker.count_inserted_deliveries, worker.count_updated_deliveries, worker.fail_delivery,
     worker.retry_delivery, worker.end_delivery_jobs, worker.forget_deliveries,
     worker.cancel_deliveries, worker.retire_secret, worker.follow_webhook, worker.forget_webhook,

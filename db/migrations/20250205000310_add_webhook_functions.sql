@@ -74,10 +74,7 @@ BEGIN
         RAISE EXCEPTION 'webhook "%" is not active', inactive
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Activate it first.';
     END IF;
-    PERFORM FROM worker.jobs AS j
-    WHERE j.kind = 'deliver_webhook' AND j.unique_key = ANY (delivery_ids::text[])
-      AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable')
-    ORDER BY j.id FOR UPDATE;
+    PERFORM worker.lock_delivery_jobs(delivery_ids);
     PERFORM FROM public.webhooks AS w
     WHERE w.id IN (SELECT d.webhook_id FROM public.webhook_deliveries AS d
                    WHERE d.id = ANY (delivery_ids))
