@@ -118,8 +118,11 @@ def read_route(url: str | None, *, home: Path) -> Route:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ValueError(f"its address cannot be read: {error}") from error
+    except ValueError:
+        # What the library says may be half of a password.
+        raise ValueError(
+            "its host and port cannot be read; a / or # in a password is written %2F or %23"
+        ) from None
     options = read_options(parts.scheme, parts.query)
     per_s = read_rate(options.get("rate_per_s"))
     if parts.scheme == "file":
