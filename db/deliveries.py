@@ -161,6 +161,11 @@ def list_endpoints(conn: Connection, webhook_ids: Iterable[UUID]) -> dict[UUID, 
     return {row.pop("webhook_id"): row for row in rows}
 
 
+def list_edits(conn: Connection, webhook_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """When webhooks were last changed by their owners."""
+    return dict(conn.execute(SQL.list_edits, {"webhook_ids": list(webhook_ids)}).fetchall())
+
+
 def read_clock(conn: Connection) -> datetime:
     row = conn.execute(SQL.read_clock).fetchone()
     assert row is not None

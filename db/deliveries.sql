@@ -110,6 +110,10 @@ SELECT e.webhook_id, e.consecutive_failures, e.failing_since, e.failed_for_good,
        e.open_until, e.ramp, e.quick_needed, e.succeeded_at, e.disabled_reason
 FROM worker.endpoints AS e WHERE e.webhook_id = ANY(%(webhook_ids)s::uuid[])
 
+-- name: list_edits
+-- When their owners last changed them; counters do not count.
+SELECT id, updated_at FROM public.webhooks WHERE id = ANY(%(webhook_ids)s::uuid[])
+
 -- name: read_clock
 SELECT clock_timestamp()
 

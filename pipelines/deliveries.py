@@ -105,16 +105,22 @@ def judge_endpoints(
     if not concerned:
         return
     now = deliveries.read_clock(conn)
+    edited_at = deliveries.list_edits(conn, concerned)
     came = {
         id: health.after(
             was[id],
-            [timed(each, now=now, now_s=now_s) for each in by_webhook[id]],
+            since(edited_at[id], [timed(each, now=now, now_s=now_s) for each in by_webhook[id]]),
             now=now,
             plan_s=plan_s,
         )
-        for id in sorted(concerned)
+        for id in sorted(edited_at)
     }
     store_health(conn, was, came, now=now)
+
+
+def since(edited_at: datetime, results: Iterable[health.Result]) -> list[health.Result]:
+    """Attempts that began before an edit tell of another address, or of a fault that is mended."""
+    return [result for result in results if result.started_at >= edited_at]
 
 
 def needs_judging(was: Health, outcomes: Iterable[Outcome]) -> bool:

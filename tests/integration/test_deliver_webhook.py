@@ -492,6 +492,23 @@ def test_a_receiver_that_is_gone_disables_its_webhook_and_tells_the_owner_once(
     assert "410" in row["error_message"]
 
 
+def test_an_answer_of_an_address_that_was_just_replaced_says_nothing_of_the_new_one(
+    desk: Posting, receiver: Site
+) -> None:
+    def move(wire: Wire, _: Hit) -> None:
+        desk.conn.execute("UPDATE public.webhooks SET url = 'https://new.example/in'")
+        wire.send(HEAD.format(410))
+
+    delivery_id = desk.add(receiver.raw("/in", move))
+    fails(desk, delivery_id, times=1)
+
+    found = desk.conn.execute(
+        "SELECT is_active, (SELECT count(*) FROM worker.endpoints WHERE consecutive_failures > 0)"
+        " FROM public.webhooks"
+    ).fetchone()
+    assert found == (True, 0)
+
+
 def hold(desk: Posting, webhook_id: UUID) -> tuple[Any, ...] | None:
     """(cap, cap after the time, whether that is to come) of what holds its deliveries back."""
     return desk.conn.execute(
