@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pipelines.email.compose import Letter
 
@@ -117,38 +117,50 @@ def read_route(url: str | None, *, home: Path) -> Route:
         return FileRoute(home / "mail")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         # What the library says may be half of a password.
         raise ValueError(
             "its host and port cannot be read; a / or # in a password is written %2F or %23"
         ) from None
     options = read_options(parts.scheme, parts.query)
-    per_s = read_rate(options.get("rate_per_s"))
     if parts.scheme == "file":
-        if host not in ("", "localhost") or not parts.path.strip("/"):
-            raise ValueError("a folder is written with three slashes, as in file:///var/mail")
-        return FileRoute(Path(unquote(parts.path)), per_s, read_dkim(options))
+        return read_file_route(parts, options)
     if not host:
         raise ValueError("it names no host")
     if parts.scheme == "resend":
-        # The key has no password beside it, but a colon in it would look like one.
-        key = unquote(parts.netloc.rpartition("@")[0])
-        tls = options.get("tls", "off" if is_loopback(host) else "on")
-        scheme = "http" if tls == "off" else "https"
-        if not key:
-            raise ValueError("it holds no key, as in resend://re_123@api.resend.com")
-        base_url = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-        return ResendRoute(base_url, key, per_s or RESEND_PER_S)
+        return read_resend_route(parts, options)
+    return read_smtp_route(parts, options)
+
+
+def read_file_route(parts: SplitResult, options: dict[str, str]) -> FileRoute:
+    if parts.hostname not in (None, "localhost") or not parts.path.strip("/"):
+        raise ValueError("a folder is written with three slashes, as in file:///var/mail")
+    folder = Path(unquote(parts.path))
+    return FileRoute(folder, read_rate(options.get("rate_per_s")), read_dkim(options))
+
+
+def read_resend_route(parts: SplitResult, options: dict[str, str]) -> ResendRoute:
+    # The key has no password beside it, but a colon in it would look like one.
+    key, _, place = parts.netloc.rpartition("@")
+    if not key:
+        raise ValueError("it holds no key, as in resend://re_123@api.resend.com")
+    tls = options.get("tls", "off" if is_loopback(parts.hostname or "") else "on")
+    base_url = f"{'http' if tls == 'off' else 'https'}://{place}{parts.path.rstrip('/')}"
+    per_s = read_rate(options.get("rate_per_s")) or RESEND_PER_S
+    return ResendRoute(base_url, unquote(key), per_s)
+
+
+def read_smtp_route(parts: SplitResult, options: dict[str, str]) -> SmtpRoute:
     is_tls = parts.scheme == "smtps"
     return SmtpRoute(
-        host,
-        port or (SMTPS_PORT if is_tls else SMTP_PORT),
+        parts.hostname or "",
+        parts.port or (SMTPS_PORT if is_tls else SMTP_PORT),
         unquote(parts.username) if parts.username else None,
         unquote(parts.password or "") if parts.username else None,
         implicit_tls=is_tls,
         starttls=read_starttls(options.get("starttls")),
-        per_s=per_s,
+        per_s=read_rate(options.get("rate_per_s")),
         dkim=read_dkim(options),
     )
 
