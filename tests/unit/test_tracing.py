@@ -1,8 +1,10 @@
 """Spans of jobs, as the SDK's own exporter in memory gets them."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -125,3 +127,34 @@ def test_without_a_collector_nothing_is_imported() -> None:
 
 def test_without_a_collector_a_run_is_nothing() -> None:
     assert tracing.begin_run(job()) is None
+
+
+def test_steps_of_jobs_that_take_turns_belong_to_their_own_runs(
+    spans: InMemorySpanExporter,
+) -> None:
+    async def run(job_id: int) -> None:
+        attempt = tracing.begin_run(replace(job(None), id=job_id))
+        assert attempt is not None
+        for _ in range(3):
+            with tracing.step("send", job=str(job_id)):
+                await asyncio.sleep(0)
+        attempt.end("completed", None)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(run(job_id) for job_id in range(1, 6)))
+
+    asyncio.run(all_at_once())
+
+    finished = spans.get_finished_spans()
+    runs = {
+        span.context.span_id: str((span.attributes or {})["avivro.job_id"])
+        for span in finished
+        if span.name == "run probe" and span.context is not None
+    }
+    steps = [
+        ((span.attributes or {})["job"], runs[span.parent.span_id])
+        for span in finished
+        if span.name == "send" and span.parent is not None
+    ]
+    assert len(steps) == 15
+    assert all(of == parent for of, parent in steps)
