@@ -188,7 +188,8 @@ WITH lost AS MATERIALIZED (
 ), judged AS (
     SELECT l.*, CASE WHEN l.crowded THEN least(l.weight, 1) ELSE l.weight END AS suspicion,
            l.limit_s IS NOT NULL AND NOT l.crowded OR l.weight > 0 AND l.had >=
-               CASE WHEN l.crowded THEN %(alone_from_in_crowd)s ELSE %(alone_from)s END AS burnt
+               CASE WHEN l.crowded THEN %(alone_from_in_crowd)s::int
+                    ELSE %(alone_from)s::int END AS burnt
     FROM lost AS l
 ), ruled AS (
     SELECT g.id, g.suspicion, g.burnt, g.cause, g.limit_s,
