@@ -180,6 +180,12 @@ def test_it_is_quick_again_after_four_quick_answers_in_a_row() -> None:
     assert hold_of(follow([arrived(20, took_s=4)], slow)) is not None
 
 
+def test_a_slow_answer_counts_when_it_ends_not_when_it_began() -> None:
+    results = [arrived(10, took_s=10), *(arrived(second) for second in range(1, 6))]
+
+    assert follow(results).is_slow
+
+
 def test_a_slow_one_in_the_ramp_gets_the_lower_cap() -> None:
     found = follow([arrived(second, took_s=3) for second in (100, 110)], opened())
 
@@ -216,6 +222,17 @@ def test_an_endpoint_is_given_up_after_a_whole_plan_and_twenty_lost_deliveries()
 )
 def test_it_is_not_given_up_before_both(results: list[Result]) -> None:
     assert follow(results).disabled_reason is None
+
+
+def test_a_hundred_failures_over_a_whole_plan_give_it_up_too() -> None:
+    held_back = [failed(second) for second in range(0, 9900, 100)]
+
+    before, found = follow(held_back), follow([*held_back, failed(9900)])
+
+    assert before.disabled_reason is None
+    assert found.disabled_reason == (
+        "nothing was delivered for 2 hours, and 100 attempts in a row failed"
+    )
 
 
 @pytest.mark.parametrize(("second", "given_up"), [(0.99, False), (1.0, True)])
