@@ -21,7 +21,8 @@ SLOW_S = 3.0
 SLOW_CAP = 2
 QUICK_AGAIN_AFTER = 4
 
-# Given up when nothing arrived for as long as one delivery is tried, and so many were lost.
+# Given up when nothing arrived for as long as one delivery is tried, and so many were lost, or
+# FAILURES_MAX attempts failed.
 FAILED_FOR_GOOD_MAX = 20
 PLAN_S_MIN = 1.0
 
@@ -160,12 +161,17 @@ def judge(health: Health, *, now: datetime, plan_s: float) -> Health:
     if health.disabled_reason is not None or health.failing_since is None:
         return health
     failing_s = (now - health.failing_since).total_seconds()
-    if failing_s < max(PLAN_S_MIN, plan_s) or health.failed_for_good < FAILED_FOR_GOOD_MAX:
+    if failing_s < max(PLAN_S_MIN, plan_s):
+        return health
+    if health.failed_for_good >= FAILED_FOR_GOOD_MAX:
+        what = f"{health.failed_for_good} deliveries in a row failed for good"
+    elif health.consecutive_failures >= FAILURES_MAX:
+        # An open circuit lets so few through that a long queue's plans would take weeks.
+        what = f"{health.consecutive_failures} attempts in a row failed"
+    else:
         return health
     return replace(
-        health,
-        disabled_reason=f"nothing was delivered for {in_words(failing_s)}, and "
-        f"{health.failed_for_good} deliveries in a row failed for good",
+        health, disabled_reason=f"nothing was delivered for {in_words(failing_s)}, and {what}"
     )
 
 
