@@ -170,7 +170,7 @@ def parse_queues(queues: list[str] | None, threads: int | None) -> dict[str, int
         number_max = SLOTS_MAX if is_on_loop else THREADS_MAX
         if number and not 0 < int_or_zero(number) <= number_max:
             what = "jobs at a time" if is_on_loop else "threads"
-            console.fail(f"--queue={text}: give :{what} from 1 to {number_max}", code=2)
+            console.fail(f"--queue={text}: give from 1 to {number_max} {what}", code=2)
         chosen[name] = int_or_zero(number) or (not is_on_loop and threads) or QUEUES[name]
     return chosen
 
