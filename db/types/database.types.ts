@@ -1790,6 +1790,17 @@ export type Database = {
           storage_used_mb: number
         }[]
       }
+      get_delivery_attempts: {
+        Args: { delivery_id: string }
+        Returns: {
+          at: string
+          attempt: number
+          duration_ms: number
+          error_message: string
+          http_status: number
+          response_excerpt: string
+        }[]
+      }
       get_sync_history: {
         Args: { row_limit?: number; source_id: string }
         Returns: {
@@ -1815,6 +1826,16 @@ export type Database = {
           failures: number
           next_sync_at: string
           paused_at: string
+        }[]
+      }
+      get_webhook_health: {
+        Args: { webhook_id: string }
+        Returns: {
+          consecutive_failures: number
+          failing_since: string
+          next_attempt_at: string
+          reason: string
+          state: string
         }[]
       }
       increment_message_usage: {
@@ -1854,9 +1875,17 @@ export type Database = {
         Args: { example_id: string; succeeded: boolean }
         Returns: undefined
       }
+      recover_webhook: {
+        Args: { since: string; webhook_id: string }
+        Returns: number
+      }
       redeliver_webhook: {
         Args: { delivery_id: string }
         Returns: undefined
+      }
+      redeliver_webhooks: {
+        Args: { delivery_ids: (string)[] }
+        Returns: number
       }
       reset_monthly_usage: {
         Args: Record<PropertyKey, never>

@@ -1472,6 +1472,20 @@ class GetCurrentUsageRow:
     storage_used_mb: Decimal | None
 
 
+class GetDeliveryAttemptsArgs(TypedDict):
+    delivery_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetDeliveryAttemptsRow:
+    attempt: int | None
+    at: datetime | None
+    http_status: int | None
+    error_message: str | None
+    duration_ms: int | None
+    response_excerpt: str | None
+
+
 class GetSyncHistoryArgs(TypedDict):
     source_id: UUID
     row_limit: NotRequired[int]
@@ -1504,6 +1518,19 @@ class GetSyncStateRow:
     failures: int | None
     failing_since: datetime | None
     paused_at: datetime | None
+
+
+class GetWebhookHealthArgs(TypedDict):
+    webhook_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetWebhookHealthRow:
+    state: str | None
+    failing_since: datetime | None
+    consecutive_failures: int | None
+    next_attempt_at: datetime | None
+    reason: str | None
 
 
 class IncrementMessageUsageArgs(TypedDict):
@@ -1564,8 +1591,17 @@ class RecordTrainingUseArgs(TypedDict):
     succeeded: bool
 
 
+class RecoverWebhookArgs(TypedDict):
+    webhook_id: UUID
+    since: datetime
+
+
 class RedeliverWebhookArgs(TypedDict):
     delivery_id: UUID
+
+
+class RedeliverWebhooksArgs(TypedDict):
+    delivery_ids: list[UUID]
 
 
 class RetryKnowledgeSourceArgs(TypedDict):
