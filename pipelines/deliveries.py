@@ -148,8 +148,8 @@ def store_health(
     conn: Connection, was: Mapping[UUID, Health], came: Mapping[UUID, Health], *, now: datetime
 ) -> None:
     deliveries.store_endpoints(conn, {id: asdict(each) for id, each in came.items()})
-    holds = {id: health.hold_of(each) for id, each in came.items()}
-    changed = {id for id in came if holds[id] != health.hold_of(was[id])}
+    holds = {id: hold_of(each) for id, each in came.items()}
+    changed = {id for id in came if holds[id] != hold_of(was[id])}
     held = [(id, hold) for id, hold in holds.items() if hold and id in changed]
     deliveries.hold_lanes(conn, [Hold(id, h.cap, h.open_until, h.reason) for id, h in held])
     deliveries.release_lanes(conn, changed - {id for id, _ in held})
@@ -161,3 +161,8 @@ def store_health(
                 reason=each.disabled_reason,
                 failing_since=each.failing_since or now,
             )
+
+
+def hold_of(endpoint: Health) -> health.Hold | None:
+    """None once it is given up: what is sent then is its owner's test, who waits for it."""
+    return None if endpoint.disabled_reason else health.hold_of(endpoint)

@@ -539,6 +539,16 @@ def test_an_endpoint_that_fails_a_hundred_times_is_held_and_comes_back_by_a_ramp
     assert caps == [2, 4, 8, None]
 
 
+def test_an_endpoint_that_was_given_up_is_held_no_more(desk: Posting, receiver: Site) -> None:
+    webhook_id = desk.add_webhook(answering(receiver, 500))
+    desk.attempt(*(desk.add_delivery(webhook_id) for _ in range(100)))
+    answering(receiver, 410)
+
+    desk.attempt(desk.add_delivery(webhook_id))
+
+    assert hold(desk, webhook_id) is None
+
+
 def test_a_slow_endpoint_gets_few_at_a_time(url: str, receiver: Site) -> None:
     with posting(url, timeout_s=0.2) as desk:
         webhook_id = desk.add_webhook(receiver.silent("/in"))
