@@ -303,7 +303,11 @@ def measure_waits(world: World, *, same: bool, each: int) -> list[float]:
             if number % 50 == 25:
                 world.send(slow)
             time.sleep(max(0.0, HEALTHY_GAP_S - (time.perf_counter() - begun)))
-        return wait_for_healthy(world, healthy)
+        waits_s = wait_for_healthy(world, healthy)
+    # Unfinished work of this part is not the next one's.
+    world.conn.execute("DELETE FROM public.webhooks")
+    world.conn.execute("DELETE FROM worker.jobs")
+    return waits_s
 
 
 def wait_for_healthy(world: World, webhook_id: UUID) -> list[float]:
@@ -316,9 +320,6 @@ def wait_for_healthy(world: World, webhook_id: UUID) -> list[float]:
     created_at: dict[str, float] = dict(rows)
     wait_until(lambda: created_at.keys() <= world.heard()[1].keys(), "all come", deadline_s=120)
     heard = world.heard()[1]
-    # Unfinished work of this part is not the next one's.
-    world.conn.execute("DELETE FROM public.webhooks")
-    world.conn.execute("DELETE FROM worker.jobs")
     return [heard[message_id] - at for message_id, at in created_at.items()]
 
 
