@@ -51,7 +51,9 @@ def run(config: Config) -> None:
     with listen(config.dashboard_host, config.dashboard_port) as listening:
         lease.start()
         flusher.start()
-        recorder.start()
+        # Without these nobody can tell anything of mails: then it needs no connection.
+        if config.link_signing_key or config.email_webhook_secret:
+            recorder.start()
         readiness = Readiness(pool, config.redis_url)
         routes = [*open_api(config, borrow), *open_mail(config, recorder)]
         serve(app.create(Reader(borrow), readiness, routes), listening)
