@@ -92,7 +92,7 @@ def _headers(letter: Letter, now: datetime) -> Iterator[bytes]:
 
 def _people(header: str, address: Address) -> bytes:
     """Only where a local part needs it does UTF-8 stand in a header as it is (RFC 6532)."""
-    name = encode_name(address.name, header)
+    name = encode_name(address.name, header) if address.name else ""
     line = f"{header}: {name} <{address.spec}>" if name else f"{header}: {address.spec}"
     if len(line.rpartition("\n")[2]) > FOLD_CHARS and name:
         line = f"{header}: {name}\r\n <{address.spec}>"

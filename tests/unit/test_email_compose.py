@@ -91,6 +91,12 @@ def test_a_subject_arrives_whole_in_short_lines(subject: str) -> None:
     assert all(len(line) <= 78 or b" " not in line.strip() for line in head.split(b"\r\n"))
 
 
+def test_an_address_without_a_name_stands_alone() -> None:
+    raw = compose(letter("jane@example.com"), now=NOW)
+
+    assert b"\r\nTo: jane@example.com\r\n" in raw
+
+
 @settings(max_examples=50)
 @given(st.text(max_size=300))
 def test_no_text_breaks_out_of_the_subject(text: str) -> None:
