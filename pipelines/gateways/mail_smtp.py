@@ -62,6 +62,8 @@ class SmtpTransport:
         try:
             self._write(line, parcel)
             hand_over()
+            # Storing the mark took a while. One that has gone by now never saw the dot.
+            self._guarded(lambda: listen(line))
             self._finish(line)
         except BaseException:
             # Without its last line the server throws the mail away.
@@ -79,6 +81,7 @@ class SmtpTransport:
         if (kept := self._idle.take()) is not None:
             kept.within(deadline_s)
             try:
+                listen(kept)
                 self._name_sender(kept, parcel)
             except (MailDelayed, MailRefused, OSError, smtplib.SMTPException):
                 # It may have had enough of this connection only.
@@ -124,8 +127,7 @@ class SmtpTransport:
                 raise refusal("content", code, reply)
             line.send(with_dots(parcel.body))
             # One that gave up meanwhile has nothing: better known now than after the mark.
-            if (said := line.hear()) is not None:
-                raise refusal("content", *said)
+            listen(line)
 
         self._guarded(write)
 
@@ -158,6 +160,12 @@ class SmtpTransport:
             ) from error
         except OSError as error:
             raise network_failure(error, self._route.host) from error
+
+
+def listen(line: Line) -> None:
+    """Raises what a server says that was not asked: it has gone, or does not keep to turns."""
+    if (said := line.hear()) is not None:
+        raise refusal("content", *said)
 
 
 def check_size(size: int, told: str, host: str) -> None:

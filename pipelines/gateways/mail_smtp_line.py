@@ -84,6 +84,8 @@ class Line(smtplib.SMTP):
         """What the server said unasked, None where it is silent. Raises where it has gone."""
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("not connected")
+        if self._unread:
+            return self.getreply()
         self.sock.settimeout(0.0)
         try:
             arrived = self.sock.recv(LINE_BYTES_MAX)

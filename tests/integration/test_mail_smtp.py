@@ -119,6 +119,16 @@ def test_a_kept_connection_that_the_server_closed_costs_no_attempt(smtp: FakeSmt
     assert [mail.line for mail in smtp.mailbox] == [1, 2]
 
 
+def test_a_server_that_answers_twice_confuses_no_later_mail(smtp: FakeSmtp) -> None:
+    posting = Posting(smtp.url())
+    smtp.at("stored", Say("250 2.0.0 OK\r\n250 2.0.0 OK"))
+    posting.send()
+
+    posting.send()
+
+    assert [mail.line for mail in smtp.mailbox] == [1, 2]
+
+
 # What is asked of the server, and what follows: the class of the failure, whether the mail was
 # handed over, and whether it lies in the mailbox all the same.
 BROKEN: list[tuple[str, Manner, type[MailFailure], bool, bool]] = [
@@ -140,6 +150,7 @@ BROKEN: list[tuple[str, Manner, type[MailFailure], bool, bool]] = [
     ("data", Drop(), MailDelayed, False, False),
     ("data", Say("451 4.3.0 busy"), MailDelayed, False, False),
     ("data", Say("554 5.7.1 no"), MailRefused, False, False),
+    ("data", Say("354 go on\r\n421 4.3.2 closing"), MailDelayed, False, False),
     ("body", Drop(), MailDelayed, False, False),
     ("body", Drop(reset=True), MailDelayed, False, False),
     ("dot", Say("452 4.3.1 disk full"), MailDelayed, True, False),
@@ -179,6 +190,23 @@ def test_what_breaks_before_the_end_is_tried_again_and_after_it_is_uncertain(
     assert type(found) is failure
     assert posting.handed == (1 if handed else 0)
     assert len(smtp.mailbox) == (1 if stored else 0)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_server_that_goes_before_the_dot_has_nothing_even_after_the_mark(
+    smtp: FakeSmtp, reset: bool
+) -> None:
+    smtp.at("body", Drop(reset))
+    posting = Posting(smtp.url())
+
+    def outlast() -> None:
+        wait_until(lambda: smtp.open_lines == 0, "the server has gone")
+
+    posting.hook = outlast
+    found = posting.fail()
+
+    assert type(found) is MailDelayed
+    assert smtp.mailbox == []
 
 
 def test_a_mark_that_cannot_be_stored_leaves_nothing_at_the_server(smtp: FakeSmtp) -> None:
