@@ -17,11 +17,11 @@ up: $(STAMP)          ## everything at once; Ctrl-C stops all
 	@$(RUN) -m workers up $(ARGS)
 
 test: $(DEV)          ## unit, integration and end-to-end tests
-	@$(RUN) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-outside: $(DEV)  ## also against supabase-js, PostgREST, the Supabase CLI and Postgres 15
 	@bash .ci/install-tools
-	@$(RUN) -m pytest tests/outside $(ARGS)
+	@$(RUN) -m pytest -n 3 --dist loadfile tests/outside $(ARGS)
 
 check: $(DEV)         ## format, lint, types, import contracts, unit tests
 	@$(RUN) -m ruff format --check .

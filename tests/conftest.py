@@ -31,6 +31,24 @@ if os.environ.get("CI"):
 TEMPLATE = "avivro_template"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait lie between files that compute, so that the processors are never idle.
+
+    The last quarter only computes: a file that waits long must not be the last. The order within
+    a file stays.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path in files if "e2e" in path.parts]
+    computing = [path for path in files if "e2e" not in path.parts]
+    order = sorted(
+        [(0.75 * place / len(waiting), path) for place, path in enumerate(reversed(waiting))]
+        + [(place / len(computing), path) for place, path in enumerate(computing)]
+    )
+    items[:] = [item for _, path in order for item in files[path]]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test printed may hold lone surrogates, which do not travel between processes."""

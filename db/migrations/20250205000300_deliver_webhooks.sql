@@ -359,7 +359,7 @@ END $$;
 CREATE FUNCTION worker.retire_secret(webhook_id uuid, secret text, replaced_by text) RETURNS void
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
-    grace CONSTANT interval := '24 hours';
+    grace CONSTANT interval := interval '24 hours';
     secrets_max CONSTANT int := 3;
 BEGIN
     INSERT INTO worker.retired_secrets (webhook_id, secret, until_at)

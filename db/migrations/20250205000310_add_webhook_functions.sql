@@ -124,7 +124,7 @@ CREATE FUNCTION private.recover_deliveries(webhook_id uuid, since timestamptz) R
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
     rows_max CONSTANT int := 10000;
-    gap CONSTANT interval := '50 ms';
+    gap CONSTANT interval := interval '50 ms';
     asked public.webhooks;
 BEGIN
     SELECT w.* INTO asked FROM public.webhooks AS w

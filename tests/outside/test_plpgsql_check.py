@@ -40,8 +40,14 @@ SEARCH = (
     "search_conversations(uuid,text,text,timestamp with time zone,"
     "timestamp with time zone,integer,integer)"
 )
-# The seed gives these two parameters their names.
+# The seed gives two parameters their names; a lock inside a LATERAL is not seen by the checker.
 EXCEPTIONS = {
+    (
+        "worker.lock_delivery_jobs(uuid[])",
+        "performance",
+        None,
+        "routine is marked as VOLATILE, should be STABLE",
+    ),
     (SEARCH, "warning", None, 'name of parameter "limit" is reserved keyword'),
     (SEARCH, "warning", None, 'name of parameter "offset" is reserved keyword'),
 }
