@@ -19,10 +19,14 @@ from pipelines.gateways.addresses import Egress
 from pipelines.gateways.http import Client
 from pipelines.gateways.http_lookup import Lookup, look_up
 from pipelines.gateways.http_loop import background_loop
+from tests.fakes_site import Hit, Site, Wire
 
 SCHEDULE_S = (0.0, 5.0, 300.0)
 TIMEOUT_S = 0.7
 PATIENCE_S = 30.0
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+HEAD = "HTTP/1.1 {} Said\r\nContent-Length: 2\r\n\r\nok"
 
 # What came of an attempt: the result of its job, or what it raised.
 Ended = dict[str, Any] | BaseException
@@ -79,6 +83,14 @@ class Posting:
         """All at once."""
         return self.work([self.claim(each) for each in delivery_ids])
 
+    def fails(self, delivery_id: UUID, *, times: int) -> list[Any]:
+        """The attempts of a delivery, each when it is due."""
+        ended: list[Any] = []
+        for _ in range(times):
+            self.make_due(delivery_id)
+            ended += self.attempt(delivery_id)
+        return ended
+
     def work(self, asked: Sequence[Asked]) -> list[Ended]:
         async def together() -> list[Ended]:
             return await asyncio.gather(
@@ -101,6 +113,17 @@ class Posting:
             [delivery_id],
         )
         return found.fetchone() or {}
+
+    def counters(self, delivery_id: UUID) -> tuple[int, int, int]:
+        """Its webhook's: total, successful, failed."""
+        row = self.conn.execute(
+            "SELECT w.total_deliveries, w.successful_deliveries, w.failed_deliveries"
+            " FROM public.webhooks AS w JOIN public.webhook_deliveries AS d ON d.webhook_id = w.id"
+            " WHERE d.id = %s",
+            [delivery_id],
+        ).fetchone()
+        assert row is not None
+        return row[0], row[1], row[2]
 
     def one(self, query: str, **values: Any) -> UUID:
         row = self.conn.execute(query.encode(), values).fetchone()
@@ -125,3 +148,15 @@ def posting(
         yield opened
         desk.letters.close(5)
         desk.outcomes.close(5)
+
+
+def answering(receiver: Site, *statuses: int) -> str:
+    """Answers so, one after the other; the last for ever."""
+    left = list(statuses)
+
+    def answer(wire: Wire, _: Hit) -> bool:
+        status = left.pop(0) if len(left) > 1 else left[0]
+        wire.send(HEAD.format(status))
+        return True
+
+    return receiver.raw("/in", answer)

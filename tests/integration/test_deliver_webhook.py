@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
-from uuid import UUID
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -17,10 +16,7 @@ from db.fence import LeaseLost
 from pipelines.errors import Permanent, Postponed, Snooze
 from tests.conftest import fresh_database
 from tests.fakes_site import Hit, Site, Wire, site
-from tests.posting import SCHEDULE_S, Posting, posting
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-HEAD = "HTTP/1.1 {} Said\r\nContent-Length: 2\r\n\r\nok"
+from tests.posting import HEAD, SCHEDULE_S, SECRET, Posting, answering, posting
 
 
 @pytest.fixture(scope="module")
@@ -47,37 +43,6 @@ def receiver() -> Iterator[Site]:
         yield served
 
 
-def answering(receiver: Site, *statuses: int) -> str:
-    """Answers so, one after the other; the last for ever."""
-    left = list(statuses)
-
-    def answer(wire: Wire, _: Hit) -> bool:
-        status = left.pop(0) if len(left) > 1 else left[0]
-        wire.send(HEAD.format(status))
-        return True
-
-    return receiver.raw("/in", answer)
-
-
-def fails(desk: Posting, delivery_id: UUID, *, times: int) -> list[Any]:
-    """The attempts of a delivery, each when it is due."""
-    ended = []
-    for _ in range(times):
-        desk.make_due(delivery_id)
-        ended += desk.attempt(delivery_id)
-    return ended
-
-
-def counters(desk: Posting, delivery_id: UUID) -> tuple[int, int, int]:
-    row = desk.conn.execute(
-        "SELECT total_deliveries, successful_deliveries, failed_deliveries FROM public.webhooks"
-        " WHERE id = %s",
-        [desk.row(delivery_id)["webhook_id"]],
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
-
-
 def test_an_event_arrives_signed_and_its_row_says_so(desk: Posting, receiver: Site) -> None:
     delivery_id = desk.add(answering(receiver, 200), secret=SECRET)
 
@@ -97,7 +62,7 @@ def test_an_event_arrives_signed_and_its_row_says_so(desk: Posting, receiver: Si
     assert row["delivered_at"] is not None
     assert isinstance(ended, dict)
     assert ended["status"] == "delivered"
-    assert counters(desk, delivery_id) == (1, 1, 0)
+    assert desk.counters(delivery_id) == (1, 1, 0)
 
 
 def test_every_attempt_sends_the_same_id_and_bytes_with_a_new_signature(
@@ -112,7 +77,7 @@ def test_every_attempt_sends_the_same_id_and_bytes_with_a_new_signature(
             "UPDATE public.webhook_deliveries SET event_data = %s WHERE id = %s",
             [Jsonb({"changed": later_s}), delivery_id],
         )
-        fails(desk, delivery_id, times=1)
+        desk.fails(delivery_id, times=1)
 
     assert desk.row(delivery_id)["status"] == "delivered"
     assert len({hit.body for hit in receiver.hits}) == 1
@@ -125,14 +90,14 @@ def test_every_attempt_sends_the_same_id_and_bytes_with_a_new_signature(
 def test_the_plan_is_followed_to_its_end(desk: Posting, receiver: Site) -> None:
     delivery_id = desk.add(answering(receiver, 500))
 
-    first, second, third = fails(desk, delivery_id, times=3)
+    first, second, third = desk.fails(delivery_id, times=3)
 
     assert (type(first), first.delay_s) == (Postponed, SCHEDULE_S[1])
     assert (type(second), second.delay_s) == (Postponed, SCHEDULE_S[2])
     assert type(third) is Permanent
     row = desk.row(delivery_id)
     assert (row["status"], row["attempt_count"], row["next_retry_at"]) == ("failed", 3, None)
-    assert counters(desk, delivery_id) == (1, 0, 1)
+    assert desk.counters(delivery_id) == (1, 0, 1)
     noted = desk.conn.execute(
         "SELECT attempt, http_status, response_excerpt FROM worker.delivery_attempts"
         " WHERE delivery_id = %s ORDER BY id",
@@ -150,7 +115,7 @@ def test_a_webhook_may_want_fewer_attempts(
 ) -> None:
     delivery_id = desk.add(answering(receiver, 500), **columns)
 
-    fails(desk, delivery_id, times=attempts)
+    desk.fails(delivery_id, times=attempts)
 
     row = desk.row(delivery_id)
     assert (row["status"], row["attempt_count"]) == ("failed", attempts)
@@ -188,7 +153,7 @@ def test_what_was_delivered_is_not_sent_twice(desk: Posting, receiver: Site) -> 
 
     assert ended == {"status": "delivered"}
     assert len(receiver.hits) == 1
-    assert counters(desk, delivery_id) == (1, 1, 0)
+    assert desk.counters(delivery_id) == (1, 1, 0)
 
 
 def test_a_worker_that_lost_the_job_stores_nothing(desk: Posting, receiver: Site) -> None:
@@ -248,9 +213,9 @@ def test_a_webhook_deactivated_during_the_attempt_keeps_what_arrived(
         wire.send(HEAD.format(status))
 
     delivery_id = desk.add(receiver.raw("/in", deactivate))
-    fails(desk, delivery_id, times=1)
+    desk.fails(delivery_id, times=1)
     if status != 200:
-        fails(desk, delivery_id, times=1)
+        desk.fails(delivery_id, times=1)
 
     assert desk.row(delivery_id)["status"] == row_status
     assert len(receiver.hits) == 1
@@ -264,10 +229,10 @@ def test_a_delivery_renewed_during_the_attempt_begins_anew(desk: Posting, receiv
         wire.send(HEAD.format(500))
 
     delivery_id = desk.add(answering(receiver, 500))
-    fails(desk, delivery_id, times=2)
+    desk.fails(delivery_id, times=2)
     receiver.raw("/in", renew)
 
-    (ended,) = fails(desk, delivery_id, times=1)
+    (ended,) = desk.fails(delivery_id, times=1)
 
     row = desk.row(delivery_id)
     assert (row["status"], row["attempt_count"]) == ("pending", 0)
@@ -285,7 +250,7 @@ def test_the_next_attempt_goes_to_the_new_address_with_the_new_secret(
             [answering(moved, 200), desk.user_id],
         )
 
-        fails(desk, delivery_id, times=1)
+        desk.fails(delivery_id, times=1)
 
         (hit,) = moved.hits
     assert len(receiver.hits) == 1

@@ -12,10 +12,7 @@ from db.embedded import Services
 from pipelines.errors import Permanent
 from tests.conftest import fresh_database
 from tests.fakes_site import Hit, Site, Wire, site
-from tests.posting import Posting, posting
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-HEAD = "HTTP/1.1 {} Said\r\nContent-Length: 2\r\n\r\nok"
+from tests.posting import HEAD, SECRET, Posting, answering, posting
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +37,6 @@ def desk(shared: Posting) -> Posting:
 def receiver() -> Iterator[Site]:
     with site() as served:
         yield served
-
-
-def answering(receiver: Site, *statuses: int) -> str:
-    """Answers so, one after the other; the last for ever."""
-    left = list(statuses)
-
-    def answer(wire: Wire, _: Hit) -> bool:
-        status = left.pop(0) if len(left) > 1 else left[0]
-        wire.send(HEAD.format(status))
-        return True
-
-    return receiver.raw("/in", answer)
-
-
-def fails(desk: Posting, delivery_id: UUID, *, times: int) -> list[Any]:
-    """The attempts of a delivery, each when it is due."""
-    ended = []
-    for _ in range(times):
-        desk.make_due(delivery_id)
-        ended += desk.attempt(delivery_id)
-    return ended
-
-
-def counters(desk: Posting, delivery_id: UUID) -> tuple[int, int, int]:
-    row = desk.conn.execute(
-        "SELECT total_deliveries, successful_deliveries, failed_deliveries FROM public.webhooks"
-        " WHERE id = %s",
-        [desk.row(delivery_id)["webhook_id"]],
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
 
 
 def test_custom_headers_are_sent_and_ours_stay(desk: Posting, receiver: Site) -> None:
@@ -137,7 +103,7 @@ def test_an_address_that_is_off_limits_is_blocked_at_once(desk: Posting, address
     assert (row["status"], row["attempt_count"], row["next_retry_at"]) == ("blocked", 1, None)
     assert row["error_message"].startswith("blocked: ")
     assert row["duration_ms"] is not None
-    assert counters(desk, delivery_id) == (1, 0, 1)
+    assert desk.counters(delivery_id) == (1, 0, 1)
 
 
 def test_a_name_with_one_bad_address_is_blocked(url: str, receiver: Site) -> None:
@@ -162,7 +128,7 @@ def test_a_name_that_turns_bad_between_attempts_is_blocked(url: str, receiver: S
     with posting(url, lookup=lookup) as desk:
         delivery_id = desk.add(f"http://rebound.example:{receiver.port}/in")
 
-        fails(desk, delivery_id, times=2)
+        desk.fails(delivery_id, times=2)
 
         assert desk.row(delivery_id)["status"] == "blocked"
     assert len(receiver.hits) == 1
@@ -263,7 +229,7 @@ def test_an_answer_of_an_address_that_was_just_replaced_says_nothing_of_the_new_
         wire.send(HEAD.format(410))
 
     delivery_id = desk.add(receiver.raw("/in", move))
-    fails(desk, delivery_id, times=1)
+    desk.fails(delivery_id, times=1)
 
     found = desk.conn.execute(
         "SELECT is_active, (SELECT count(*) FROM worker.endpoints WHERE consecutive_failures > 0)"
