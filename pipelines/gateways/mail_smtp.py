@@ -72,6 +72,14 @@ class SmtpTransport:
         self._idle.keep(line)
         return parcel.message_id
 
+    def check(self) -> None:
+        """Connect, encrypt and sign in as for a mail, and leave. Raises MailDelayed."""
+        line = Line(self._route, deadline_s=self._patience.send_s)
+        try:
+            self._guarded(line.open)
+        finally:
+            line.close_politely()
+
     def close(self) -> None:
         self._idle.close()
 

@@ -1,13 +1,18 @@
 """`avivro emails list`, `show` and `settle`, as an operator uses them."""
 
 import json
+from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from psycopg.types.json import Jsonb
 
 from db import emails
 from db.pool import Connection
+from tests.fakes_smtp import fake_smtp
 from tests.processes import Avivro
+from workers import config
+from workers.cli.operations import check_mail
 
 
 def test_an_uncertain_mail_is_found_looked_at_and_settled(
@@ -37,3 +42,23 @@ def test_an_uncertain_mail_is_found_looked_at_and_settled(
     assert found["job_id"] is not None
     assert (again.returncode, "nothing to settle" in again.stderr) == (1, True)
     assert (unknown.returncode, "there is no email" in unknown.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("password", "ok", "words"),
+    [("secret", True, "signed in as jane"), ("wrong", False, "check EMAIL_URL")],
+)
+def test_the_doctor_signs_in_at_the_mail_server(password: str, ok: bool, words: str) -> None:
+    with fake_smtp(users={"jane": "secret"}) as smtp:
+        found = config.read({"EMAIL_URL": smtp.url(f"jane:{password}")})
+
+        check = check_mail(found)
+
+    assert (check[1], words in check[2], password in check[2]) == (ok, True, False)
+    assert smtp.mailbox == []
+
+
+def test_the_doctor_says_where_mails_are_files(tmp_path: Path) -> None:
+    check = check_mail(config.read({"AVIVRO_HOME": str(tmp_path)}))
+
+    assert check == ("mail", True, f"mails are files in {tmp_path / 'mail'}")

@@ -123,7 +123,27 @@ def check_settings(found: Config) -> list[Check]:
     return [
         ("data folder", True, str(found.home)),
         ("embedding model", True, f"{model} ({where})"),
+        check_mail(found),
+        ("mail links", True, describe_links(found)),
     ]
+
+
+def check_mail(found: Config) -> Check:
+    """Whether mail could leave now: as far as one can see without sending any."""
+    from pipelines.gateways.mail import read_route
+    from pipelines.gateways.mail_failures import MailDelayed
+    from pipelines.gateways.mail_transports import check_route
+
+    try:
+        return ("mail", True, check_route(read_route(found.email_url, home=found.home)))
+    except (MailDelayed, OSError) as error:
+        return ("mail", False, f"{error}: check EMAIL_URL")
+
+
+def describe_links(found: Config) -> str:
+    if found.public_url is None or found.link_signing_key is None:
+        return "none in mails: set PUBLIC_URL and LINK_SIGNING_KEY to follow and unsubscribe"
+    return f"lead to {found.public_url}/e/"
 
 
 def check_postgres(url: str, found: Config) -> list[Check]:
