@@ -93,7 +93,7 @@ BEGIN
     FROM new_rows AS n
     JOIN public.webhooks AS w ON w.id = n.webhook_id
     JOIN worker.kinds AS k ON k.kind = 'deliver_webhook'
-    WHERE n.status = 'pending'
+    WHERE n.status IN ('pending', 'retrying')
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;

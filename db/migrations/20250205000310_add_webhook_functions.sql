@@ -74,6 +74,10 @@ BEGIN
         RAISE EXCEPTION 'webhook "%" is not active', inactive
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Activate it first.';
     END IF;
+    -- One call at a time: a job that another one is adding could not be locked before the webhook.
+    PERFORM pg_advisory_xact_lock(hashtextextended('send_again:' || asked.webhook_id, 0))
+    FROM (SELECT DISTINCT d.webhook_id FROM public.webhook_deliveries AS d
+          WHERE d.id = ANY (delivery_ids) ORDER BY d.webhook_id) AS asked;
     PERFORM worker.lock_delivery_jobs(delivery_ids);
     PERFORM FROM public.webhooks AS w
     WHERE w.id IN (SELECT d.webhook_id FROM public.webhook_deliveries AS d

@@ -38,7 +38,8 @@ def _allowed(custom: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    plain = name.strip().lower()
+    # Servers that hand headers on as variables tell `webhook_id` from `webhook-id` no more.
+    plain = name.strip().lower().replace("_", "-")
     return plain in OWN_NAMES or plain.startswith(OWN_PREFIX) or is_reserved(plain)
 
 

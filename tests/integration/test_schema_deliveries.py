@@ -98,17 +98,18 @@ def test_a_pending_row_is_its_own_job(conn: Connection) -> None:
     )
 
 
-@pytest.mark.parametrize("status", ["delivered", "retrying", "failed", "blocked", "cancelled"])
-def test_a_row_that_is_not_pending_queues_nothing(conn: Connection, status: str) -> None:
+@pytest.mark.parametrize("status", ["delivered", "failed", "blocked", "cancelled"])
+def test_a_row_that_is_at_its_end_queues_nothing(conn: Connection, status: str) -> None:
     delivery = add(conn, status)
 
     assert job_of(conn, delivery) is None
 
 
-def test_a_row_for_later_waits_for_its_time(conn: Connection) -> None:
+@pytest.mark.parametrize("status", ["pending", "retrying"])
+def test_a_row_for_later_waits_for_its_time(conn: Connection, status: str) -> None:
     later = one(conn, "SELECT now() + interval '1 hour'")
 
-    delivery = add(conn, next_retry_at=later)
+    delivery = add(conn, status, next_retry_at=later)
 
     assert job_of(conn, delivery, "state, run_at") == ("scheduled", later)
 

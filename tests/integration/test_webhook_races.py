@@ -189,6 +189,26 @@ def test_sending_again_waits_for_the_worker_that_stores_and_both_are_done(
     assert found == [("pending", "running", True, 0)]
 
 
+def test_owners_who_send_the_same_again_at_once_wait_for_each_other_and_none_fails(
+    conn: Connection, database_url: str
+) -> None:
+    build_empty(conn)
+    delivery = add(conn)
+    conn.execute("UPDATE webhook_deliveries SET status = 'delivered'")
+    conn.execute("DELETE FROM worker.jobs")
+
+    def send_again() -> None:
+        with connect(database_url, autocommit=True) as other:
+            other.execute("SET ROLE service_role")
+            other.execute("SELECT set_config('request.jwt.claims', %s, false)", [SERVICE])
+            for _ in range(8):
+                other.execute("SELECT redeliver_webhook(%s)", [delivery])
+
+    at_once(*[send_again] * 8)
+
+    assert conn.execute("SELECT state FROM worker.jobs").fetchall() == [("available",)]
+
+
 def at_once(*works: Callable[[], None]) -> None:
     """Run them at the same time; the first error of any is raised."""
     errors: list[Exception] = []
