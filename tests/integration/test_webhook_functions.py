@@ -137,6 +137,7 @@ def test_recovering_takes_what_was_lost_since_then_oldest_first_and_spread(
     add(conn, "failed", created_at="2026-03-01 11:59+00")
     add(conn, "delivered", created_at="2026-03-03 12:00+00")
     add(conn, "retrying", created_at="2026-03-03 12:00+00")
+    conn.execute("DELETE FROM worker.jobs")
 
     with db.acting_as(conn, OWNER):
         since = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
