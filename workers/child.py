@@ -29,7 +29,7 @@ from workers.jobs import LOOP_QUEUES
 from workers.lease import Lease
 from workers.ledger import Ledger
 from workers.load import Load, LoopLoad
-from workers.memory import MEGABYTE, rss_bytes
+from workers.memory import MEGABYTE, rss_bytes, settle
 from workers.metrics import Flusher
 from workers.outcome import hand_back
 from workers.runway import Runway, alone
@@ -282,6 +282,7 @@ def is_another(job_ms: float, told_ms: float | None) -> bool:
 def run(config: Config, duty: Duty) -> None:
     """Work until SIGTERM or SIGINT, until the parent is gone, or until it is time to leave."""
     load_doorways()
+    settle()
     faulthandler.register(DUMP_SIGNAL, file=sys.stderr, all_threads=True)
     child = Child(config, duty)
     request = StopRequest()

@@ -18,6 +18,7 @@ from workers.config import Config
 from workers.heartbeat import LoopSignal, Watchdog
 from workers.jobs import LOOP_QUEUES, QUEUES
 from workers.lease import Lease
+from workers.memory import settle
 from workers.metrics import Flusher
 from workers.runway import Runway
 from workers.stack import environment
@@ -101,6 +102,7 @@ def worker_child(
 def run_dispatcher() -> None:
     """Send jobs to the workers, fairly and as late as possible; rescue what dead ones held."""
     stopped = stopped_by_signal()
+    settle()
     with process("dispatcher") as found:
         dispatch(found, stopped)
 
