@@ -36,6 +36,9 @@ NEXT_LANES_S = 0.05
 DEALS_MAX = 8
 BUSY_SLEEP_S = 0.005
 BUSY_SLEEP_S_MAX = 0.2
+# While a quarter of a loop's slots are taken, they are dealt seldom and many at a time.
+CROWDED_SHARE = 0.25
+CROWDED_SLEEP_S = 0.05
 IDLE_POLL_S = 0.5
 RESCUE_EVERY_S = 2.0
 EPOCH_EVERY_S = 0.5
@@ -50,11 +53,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What one turn did: jobs moved, and in how many seconds to look again for what could not
-    be, for want of room or because of a limit; None when nothing is held back.
+    be, for want of room or because of a limit; None when nothing is held back. Not
+    `is_hurried`: all that was dealt to had plenty to do before.
     """
 
     moved: int
     held_s: float | None
+    is_hurried: bool = True
 
 
 @dataclass
@@ -95,7 +100,7 @@ class Dispatcher:
                 continue
             if turn.moved:
                 self._tell_idle(False)
-                sleep_s = BUSY_SLEEP_S
+                sleep_s = BUSY_SLEEP_S if turn.is_hurried else CROWDED_SLEEP_S
             elif turn.held_s is not None and sleep_s < turn.held_s:
                 sleep_s *= 1.5
             else:
@@ -113,10 +118,11 @@ class Dispatcher:
             epoch = jobs.begin_turn(self._conn)
             moved = self._promote_now_and_then()
             capacity = lanes.take_queues(self._conn, list(self._hands))
-            dealt, held_s = self._deal_all(capacity, epoch)
+            dealt, held_s, crowded = self._deal_all(capacity, epoch)
         self._push_all(dealt, epoch)
         self._flush_now_and_then()
-        return Turn(moved + sum(map(len, dealt.values())), held_s)
+        number = moved + sum(map(len, dealt.values()))
+        return Turn(number, held_s, is_hurried=not dealt.keys() <= crowded)
 
     def _compare_epochs_now_and_then(self) -> None:
         """A push says so itself when Redis lost its memory; this is for when nothing is pushed."""
@@ -138,14 +144,17 @@ class Dispatcher:
 
     def _deal_all(
         self, capacity: Mapping[str, tuple[int, float | None]], epoch: UUID
-    ) -> tuple[dict[str, list[Dispatched]], float | None]:
-        """What was dispatched of each queue, in order; and when to look for more."""
+    ) -> tuple[dict[str, list[Dispatched]], float | None, set[str]]:
+        """What was dispatched of each queue, in order; when to look for more; and which queues
+        have much in flight.
+        """
         if not capacity:
-            return {}, None
+            return {}, None, set()
         in_flight = lanes.count_in_flight(self._conn)
         rules = self._read_rules()
         dealt: dict[str, list[Dispatched]] = {}
         waits_s: list[float] = []
+        crowded: set[str] = set()
         for queue, (threads, job_ms) in capacity.items():
             if ("queue", queue) in rules.paused:
                 continue
@@ -153,6 +162,8 @@ class Dispatcher:
                 queue, in_flight, threads=threads if queue in LONG_QUEUES else None
             )
             slots = threads if queue in LOOP_QUEUES else None
+            if slots is not None and flying.jobs >= slots * CROWDED_SHARE:
+                crowded.add(queue)
             room = (slots or runway_jobs(threads, job_ms)) - flying.jobs
             if room <= 0:
                 waits_s.append(BUSY_SLEEP_S_MAX)
@@ -162,7 +173,7 @@ class Dispatcher:
             waits_s += [] if held_s is None else [held_s]
             if dispatched:
                 dealt[queue] = dispatched
-        return dealt, min(waits_s, default=None)
+        return dealt, min(waits_s, default=None), crowded
 
     def _read_rules(self) -> Rules:
         """Pauses as they are now; limits and weights as they were within RULES_EVERY_S."""
