@@ -164,6 +164,7 @@ def test_each_lane_keeps_to_its_cap_and_short_jobs_flow(stand: Stand) -> None:
     stand.enqueue(40, "slow")
 
     wait_until(stand.count("completed", 500), "the short ones are done")
+    wait_until(stand.count("running", 16), "the others have what their lane may have")
 
     assert stand.states() == {"completed": 500, "running": 16, "available": 24}
 
