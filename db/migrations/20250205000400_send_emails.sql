@@ -82,6 +82,19 @@ CREATE TRIGGER fail_email AFTER UPDATE OF state ON worker.jobs
                        AND NEW.state IN ('discarded', 'cancelled'))
     EXECUTE FUNCTION worker.fail_email();
 
+-- An operator who retries the job of a failed mail means the mail.
+CREATE FUNCTION worker.retry_email() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    UPDATE public.email_logs AS e SET status = 'queued'
+    WHERE e.id = (NEW.args ->> 'email_id')::uuid AND e.status = 'failed';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER retry_email AFTER UPDATE OF state ON worker.jobs
+    FOR EACH ROW WHEN (NEW.kind = 'send_email' AND NEW.state = 'available'
+                       AND OLD.state IN ('discarded', 'cancelled', 'completed'))
+    EXECUTE FUNCTION worker.retry_email();
+
 -- An operator's word on a mail that is `uncertain` (or `failed`): it arrived, it shall be sent
 -- again, or it did not and shall not. The new status.
 CREATE FUNCTION worker.settle_email(email_id uuid, outcome text) RETURNS text
@@ -120,7 +133,7 @@ BEGIN
 END $$;
 
 REVOKE EXECUTE ON FUNCTION worker.enqueue_email, worker.renew_email, worker.fail_email,
-    worker.settle_email FROM PUBLIC;
+    worker.retry_email, worker.settle_email FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION worker.settle_email TO service_role;
 
 -- Rows from before there was anybody to send them.

@@ -347,6 +347,28 @@ def test_a_cancelled_mail_has_failed_and_one_that_may_have_arrived_is_uncertain(
     assert mailing.row(handed)["status"] == "uncertain"
 
 
+def test_the_retried_job_of_a_failed_mail_sends_it_and_of_an_uncertain_one_does_not(
+    mailing: Mailing, smtp: FakeSmtp
+) -> None:
+    failed, uncertain = mailing.write("jane"), mailing.write()
+    mailing.attempt()
+    smtp.at("dot", Drop())
+    mailing.attempt()
+    mailing.conn.execute(
+        "UPDATE public.email_logs SET to_email = 'jane@example.com' WHERE id = %s", [failed]
+    )
+
+    ids = [mailing.job(email_id)["id"] for email_id in (failed, uncertain)]
+    again = jobs.retry_jobs(mailing.conn, ids)
+    for _ in again:
+        mailing.attempt()
+
+    assert sorted(again) == sorted(ids)
+    statuses = [mailing.row(email_id)["status"] for email_id in (failed, uncertain)]
+    assert statuses == ["sent", "uncertain"]
+    assert len(smtp.mailbox) == 1
+
+
 # Where the process ends, and what is known afterwards: the row, and the mailbox.
 KILLS = [
     (emails, "begin_sending", "before", "sent", 1),
