@@ -26,6 +26,8 @@ from pipelines.webhooks.judge import RESPONSE_BYTES_MAX, Try, Verdict, judge, re
 from pipelines.webhooks.plan import RetryRules
 from pipelines.webhooks.signing import UnusableSecret, sign
 
+# What is due later than in a day is looked at again meanwhile.
+SNOOZE_S_MAX = 86_400.0
 DEACTIVATED = "cancelled: the webhook was deactivated before this was delivered"
 
 
@@ -67,7 +69,7 @@ async def run(desk: Desk, asked: Asked) -> dict[str, Any]:
     if not is_sendable(letter):
         outcome = cancel(asked, letter)
     elif (left_s := early_s(letter, desk.schedule_s)) > 0:
-        raise Snooze(left_s)
+        raise Snooze(min(left_s, SNOOZE_S_MAX))
     else:
         outcome = await deliver(desk, asked, letter)
     status = await asyncio.wrap_future(desk.outcomes.submit(outcome))

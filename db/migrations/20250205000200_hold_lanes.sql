@@ -23,6 +23,10 @@ GRANT ALL ON worker.lane_holds TO service_role;
 CREATE TRIGGER wake_dispatcher AFTER INSERT OR UPDATE OR DELETE ON worker.lane_holds
     FOR EACH STATEMENT EXECUTE FUNCTION worker.wake_dispatcher();
 
+-- One job at a time that no clock can show would stop the dispatcher, and with it all others.
+ALTER TABLE worker.jobs ADD CONSTRAINT jobs_run_at_check
+    CHECK (run_at >= '0002-01-01 00:00+00' AND run_at < '9998-01-01 00:00+00') NOT VALID;
+
 COMMENT ON COLUMN worker.jobs.suspicion IS
     'Grows when a worker dies while it runs this job, falls to 0 when an attempt ends by itself. '
     'From 2 on (in queue webhooks, where a death counts less, from 5) the job runs alone in a '

@@ -79,6 +79,13 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA worker TO service_role;
 CREATE INDEX webhook_deliveries_waiting_idx ON public.webhook_deliveries (webhook_id)
     WHERE status IN ('pending', 'retrying');
 
+-- Within a year, whatever a row says: its delivery looks at the row again when its turn comes.
+CREATE FUNCTION worker.due_at(next_retry_at timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT least(greatest(coalesce(next_retry_at, now()), now() - interval '1 year'),
+                 now() + interval '1 year')
+$$;
+
 -- One statement for all rows of an insert: 500 webhooks hear of an event in the transaction it
 -- happened in, which is a visitor's.
 CREATE FUNCTION worker.enqueue_deliveries() RETURNS trigger
@@ -89,7 +96,7 @@ BEGIN
     SELECT k.kind, k.queue, w.user_id,
            CASE WHEN n.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
            jsonb_build_object('delivery_id', n.id, 'webhook_id', n.webhook_id),
-           n.id::text, n.webhook_id::text, coalesce(n.next_retry_at, now()), k.max_attempts
+           n.id::text, n.webhook_id::text, worker.due_at(n.next_retry_at), k.max_attempts
     FROM new_rows AS n
     JOIN public.webhooks AS w ON w.id = n.webhook_id
     JOIN worker.kinds AS k ON k.kind = 'deliver_webhook'
@@ -162,7 +169,7 @@ BEGIN
                      WHEN twin.due > now() OR j.blocked THEN 'scheduled' ELSE 'available' END,
         max_attempts = CASE j.state WHEN 'running' THEN j.max_attempts
                                     ELSE j.attempt + twin.max_attempts END
-    FROM (SELECT t.id, coalesce(d.next_retry_at, now()) AS due, k.max_attempts
+    FROM (SELECT t.id, worker.due_at(d.next_retry_at) AS due, k.max_attempts
           FROM unnest(worker.lock_delivery_jobs(delivery_ids)) AS locked (id)
           JOIN worker.jobs AS t ON t.id = locked.id
           JOIN public.webhook_deliveries AS d ON d.id = t.unique_key::uuid
@@ -173,7 +180,7 @@ BEGIN
     SELECT k.kind, k.queue, w.user_id,
            CASE WHEN d.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
            jsonb_build_object('delivery_id', d.id, 'webhook_id', d.webhook_id),
-           d.id::text, d.webhook_id::text, coalesce(d.next_retry_at, now()), k.max_attempts
+           d.id::text, d.webhook_id::text, worker.due_at(d.next_retry_at), k.max_attempts
     FROM unnest(delivery_ids) WITH ORDINALITY AS wanted (id, place)
     JOIN public.webhook_deliveries AS d ON d.id = wanted.id
     JOIN public.webhooks AS w ON w.id = d.webhook_id
@@ -442,7 +449,7 @@ BEGIN
     RETURN true;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION worker.enqueue_deliveries, worker.begin_plan,
+REVOKE EXECUTE ON FUNCTION worker.due_at, worker.enqueue_deliveries, worker.begin_plan,
     worker.lock_delivery_jobs, worker.queue_deliveries, worker.renew_deliveries,
     worker.count_inserted_deliveries, worker.count_updated_deliveries, worker.fail_delivery,
     worker.retry_delivery, worker.end_delivery_jobs, worker.forget_deliveries,

@@ -13,6 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from db.embedded import Services
 from db.fence import LeaseLost
+from pipelines.deliver_webhook import SNOOZE_S_MAX
 from pipelines.errors import Permanent, Postponed, Snooze
 from tests.conftest import fresh_database
 from tests.fakes_site import Hit, Site, Wire, site
@@ -119,6 +120,19 @@ def test_a_webhook_may_want_fewer_attempts(
 
     row = desk.row(delivery_id)
     assert (row["status"], row["attempt_count"]) == ("failed", attempts)
+
+
+def test_a_time_far_away_is_looked_at_again_in_a_day(desk: Posting, receiver: Site) -> None:
+    delivery_id = desk.add(answering(receiver, 200))
+    desk.conn.execute(
+        "UPDATE public.webhook_deliveries SET next_retry_at = '20000-01-01' WHERE id = %s",
+        [delivery_id],
+    )
+
+    (ended,) = desk.attempt(delivery_id)
+
+    assert isinstance(ended, Snooze)
+    assert ended.delay_s == SNOOZE_S_MAX
 
 
 def test_a_job_that_comes_too_early_waits_for_its_time(desk: Posting, receiver: Site) -> None:

@@ -38,6 +38,12 @@ def test_a_job_for_later_is_scheduled_until_it_is_due(conn: Connection) -> None:
     assert (early, state(conn, row[0])) == ("scheduled", "available")
 
 
+@pytest.mark.parametrize("at", ["-infinity", "0044-03-15 12:00+00 BC", "20000-01-01", "infinity"])
+def test_a_time_that_no_clock_shows_is_refused(conn: Connection, at: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="jobs_run_at_check"):
+        conn.execute("SELECT worker.enqueue('probe', run_at => %s)", [at])
+
+
 @pytest.mark.parametrize(
     ("kind", "args", "says"),
     [

@@ -114,6 +114,29 @@ def test_a_row_for_later_waits_for_its_time(conn: Connection, status: str) -> No
     assert job_of(conn, delivery, "state, run_at") == ("scheduled", later)
 
 
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [
+        ("-infinity", "available"),
+        ("0044-03-15 12:00+00 BC", "available"),
+        ("20000-01-01 00:00+00", "scheduled"),
+        ("infinity", "scheduled"),
+    ],
+)
+def test_a_time_that_no_clock_shows_becomes_one_that_does(
+    conn: Connection, at: str, state: str
+) -> None:
+    delivery = add(conn, next_retry_at=at)
+    moved = add(conn)
+    conn.execute("UPDATE webhook_deliveries SET next_retry_at = %s WHERE id = %s", [at, moved])
+
+    found = [
+        job_of(conn, each, "state, abs(extract(epoch FROM run_at - now())) < 370 * 86400")
+        for each in (delivery, moved)
+    ]
+    assert found == [(state, True), (state, True)]
+
+
 def test_copied_rows_are_queued_too(conn: Connection) -> None:
     ids = [uuid4() for _ in range(3)]
 
