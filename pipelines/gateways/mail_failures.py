@@ -169,7 +169,7 @@ UNSENT = frozenset({"blocked", "dns", "connect", "tls"})
 def http_failure(error: HttpFailure) -> MailDelayed:
     """No answer: the request may have arrived, and its key tells that it is the same one."""
     return MailDelayed(
-        str(error),
+        f"Resend gave no answer: {error}",
         by_operator=isinstance(error, Permanent),
         maybe_taken=error.failure_class not in UNSENT,
     )

@@ -241,6 +241,7 @@ def test_a_request_without_an_answer_may_have_arrived(
     found = http_failure(error)
 
     assert (found.by_operator, found.maybe_taken) == (by_operator, maybe_taken)
+    assert str(found) == "Resend gave no answer: x"
 
 
 @pytest.mark.parametrize(
