@@ -3,13 +3,15 @@
 It begins whenever the previous commit has returned: alone when idle, in large batches when busy.
 """
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg
 
@@ -25,12 +27,15 @@ OWN_FAULTS = ("54", "57014")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+# Who waits for an answer: a thread or a coroutine.
+Waiting = Future[Any] | asyncio.Future[Any]
 
 log = logging.getLogger(__name__)
 
 
 class Batches(threading.Thread, Generic[Item, Result]):
-    """Callers `submit` items; `work` answers a batch of them in one transaction, in their order.
+    """Callers `submit` items, or `ask` in coroutines; `work` answers a batch of them in one
+    transaction, in their order.
 
     A batch that fails is done again item by item, so that only the guilty one gets its error.
     While Postgres is away, and when an answer to a commit is lost, items wait and are done again
@@ -52,7 +57,7 @@ class Batches(threading.Thread, Generic[Item, Result]):
         self._waits = waits
         self._batch_max = batch_max
         self._conn: Connection | None = None
-        self._queue: SimpleQueue[tuple[Item, Future[Result]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Item, Waiting] | None] = SimpleQueue()
         self._closing = False
         self._lock = threading.Lock()
 
@@ -60,11 +65,20 @@ class Batches(threading.Thread, Generic[Item, Result]):
         """The item is worked on even when nobody waits for the answer any more."""
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()
+        self._put(item, future)
+        return future
+
+    async def ask(self, item: Item) -> Result:
+        """As submit; the answers to a batch wake the loop once."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._put(item, future)
+        return await future
+
+    def _put(self, item: Item, waiting: Waiting) -> None:
         with self._lock:
             if self._closing:
                 raise RuntimeError(f"{self.name} is closed")
-            self._queue.put((item, future))
-        return future
+            self._queue.put((item, waiting))
 
     def close(self, timeout_s: float) -> None:
         """Return when all that was submitted is done, or after the time."""
@@ -86,8 +100,8 @@ class Batches(threading.Thread, Generic[Item, Result]):
             self._answer([entry for entry in batch if entry is not None])
         self._disconnect()
 
-    def _drain(self) -> list[tuple[Item, "Future[Result]"] | None]:
-        waiting: list[tuple[Item, Future[Result]] | None] = []
+    def _drain(self) -> list[tuple[Item, Waiting] | None]:
+        waiting: list[tuple[Item, Waiting] | None] = []
         try:
             while len(waiting) < self._batch_max - 1:
                 waiting.append(self._queue.get_nowait())
@@ -95,21 +109,20 @@ class Batches(threading.Thread, Generic[Item, Result]):
             pass
         return waiting
 
-    def _answer(self, entries: Sequence[tuple[Item, "Future[Result]"]]) -> None:
+    def _answer(self, entries: Sequence[tuple[Item, Waiting]]) -> None:
         if not entries:
             return
         try:
             results = self._commit([item for item, _ in entries])
         except Exception as error:  # noqa: BLE001 - whoever waits for the item answers it
-            if len(entries) == 1 or is_away(error):
-                for _, future in entries:
-                    future.set_exception(error)
+            if len(entries) > 1 and not is_away(error):
+                for entry in entries:
+                    self._answer([entry])
                 return
-            for entry in entries:
-                self._answer([entry])
+            tell_all([(waiting, error, True) for _, waiting in entries])
         else:
-            for (_, future), result in zip(entries, results, strict=True):
-                future.set_result(result)
+            pairs = zip(entries, results, strict=True)
+            tell_all([(waiting, result, False) for (_, waiting), result in pairs])
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result]:
         """Raises what makes trying again pointless, or what `waits` does not wait for."""
@@ -138,6 +151,34 @@ class Batches(threading.Thread, Generic[Item, Result]):
         if self._conn is not None:
             self._conn.close()
             self._conn = None
+
+
+def tell_all(answers: Sequence[tuple[Waiting, Any, bool]]) -> None:
+    """Give each who waits a result, or an error where the flag is set."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Any, bool]]] = {}
+    for answer in answers:
+        if isinstance(answer[0], asyncio.Future):
+            by_loop.setdefault(answer[0].get_loop(), []).append(answer)
+        else:
+            tell(*answer)
+    for loop, of_loop in by_loop.items():
+        # A loop that has ended has nobody left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell_each, of_loop)
+
+
+def tell_each(answers: Sequence[tuple[Waiting, Any, bool]]) -> None:
+    for answer in answers:
+        tell(*answer)
+
+
+def tell(waiting: Waiting, answer: Any, is_error: bool) -> None:
+    if waiting.done():
+        return
+    if is_error:
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)
 
 
 def is_away(error: Exception) -> bool:

@@ -3,7 +3,6 @@
 It runs on the event loop, so that an endpoint that is slow to answer holds no thread.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -61,7 +60,7 @@ def open_desk(
 
 async def run(desk: Desk, asked: Asked) -> dict[str, Any]:
     """Raises Postponed or Permanent where it did not arrive, Snooze where it is not its time."""
-    letter = await asyncio.wrap_future(desk.letters.submit(asked))
+    letter = await desk.letters.ask(asked)
     if letter is None:
         return {"status": "gone"}
     if letter.status not in WAITING:
@@ -72,7 +71,7 @@ async def run(desk: Desk, asked: Asked) -> dict[str, Any]:
         raise Snooze(min(left_s, SNOOZE_S_MAX))
     else:
         outcome = await deliver(desk, asked, letter)
-    status = await asyncio.wrap_future(desk.outcomes.submit(outcome))
+    status = await desk.outcomes.ask(outcome)
     return conclude(outcome.result, status)
 
 

@@ -7,6 +7,7 @@ traces is about its own job however many take turns.
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Set
 from typing import Any
 
@@ -28,18 +29,29 @@ class LoopRuns:
         self._run = run
         self._attempts = attempts
         self._loop = background_loop()
-        # Both belong to the loop's thread.
+        self._given: deque[tuple[Claimed, float]] = deque()
+        self._is_called = False
+        # These belong to the loop's thread.
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._asked: set[tuple[int, int]] = set()
 
     def hand_over(self, job: Claimed, claimed_at: float) -> None:
         """Let the loop run it; returns at once."""
-        self._loop.call_soon_threadsafe(self._begin, job, claimed_at)
+        self._given.append((job, claimed_at))
+        # Waking the loop costs a system call: once for all that are given until it looks.
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon_threadsafe(self._begin_all)
 
     def cancel(self, asked: Set[tuple[int, int]]) -> None:
         """Stop those of (job id, attempt) that run here, wherever they wait; once each."""
         if asked:
             self._loop.call_soon_threadsafe(self._cancel, asked)
+
+    def _begin_all(self) -> None:
+        self._is_called = False
+        while self._given:
+            self._begin(*self._given.popleft())
 
     def _begin(self, job: Claimed, claimed_at: float) -> None:
         key = (job.id, job.attempt)

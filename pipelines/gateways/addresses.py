@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -17,6 +18,7 @@ from yarl import URL
 from pipelines.gateways.http_failures import HttpPermanent
 
 URL_CHARS_MAX = 8_192
+URLS_KEPT_MAX = 1_000
 HOST_CHARS_MAX = 253
 PORT_MAX = 65_535
 
@@ -115,6 +117,7 @@ class Egress:
         )
 
 
+@lru_cache(URLS_KEPT_MAX)
 def check_url(url: str) -> URL:
     """Parse an address that a user gave; without its fragment.
 

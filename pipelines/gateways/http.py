@@ -147,10 +147,12 @@ class Client:
             request.body,
             request.repeatable,
         )
+        if request.redirects_max == 0:
+            return await self._send(hop), hop.url
         seen = {str(hop.url)}
         while True:
             answer = await self._send(hop, via=request.url if len(seen) > 1 else None)
-            if request.redirects_max == 0 or answer.status not in REDIRECTS:
+            if answer.status not in REDIRECTS:
                 return answer, hop.url
             answer.close()
             hop = hop.redirected(answer.status, answer.headers)
@@ -162,7 +164,7 @@ class Client:
                 )
             seen.add(str(hop.url))
 
-    async def _send(self, hop: "_Hop", *, via: str | None) -> aiohttp.ClientResponse:
+    async def _send(self, hop: "_Hop", *, via: str | None = None) -> aiohttp.ClientResponse:
         to = Destination(
             hop.url.raw_host or "", hop.url.port or 0, via=via, is_tls=hop.url.scheme == "https"
         )

@@ -1,10 +1,12 @@
 """Many callers' database work in few transactions, on a real Postgres."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -74,6 +76,39 @@ def test_what_waits_is_one_batch_answered_in_order(conn: Connection, database_ur
     assert answers == list(range(1, 101))
     assert len(store.batches) <= 3
     assert marks(conn) == {"first", *items}
+
+
+def test_coroutines_that_ask_together_are_answered_in_order(database_url: str) -> None:
+    store = Store()
+
+    async def ask(running: Batches[str, int]) -> list[int]:
+        store.held.clear()
+        first = asyncio.create_task(running.ask("first"))
+        others = [asyncio.create_task(running.ask("a" * n)) for n in range(1, 101)]
+        gone = asyncio.create_task(running.ask("gone"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        store.held.set()
+        await first
+        return await asyncio.gather(*others)
+
+    with batches(database_url, store) as running:
+        assert asyncio.run(ask(running)) == list(range(1, 101))
+
+    assert len(store.batches) <= 3
+    assert "gone" in store.batches[-1]
+
+
+def test_a_coroutine_gets_the_error_of_its_item_alone(database_url: str) -> None:
+    async def ask(running: Batches[str, int]) -> list[Any]:
+        asked = (running.ask(item) for item in ("good", "nul \0 byte"))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    with batches(database_url, Store()) as running:
+        good, bad = asyncio.run(ask(running))
+
+    assert good == 4
+    assert isinstance(bad, psycopg.DataError)
 
 
 def test_a_batch_is_one_transaction(conn: Connection, database_url: str) -> None:

@@ -293,16 +293,17 @@ def test_an_outcome_that_is_stored_twice_counts_once(desk: Posting, receiver: Si
     delivery_id = desk.add(answering(receiver, 500))
     asked = desk.claim(delivery_id)
     stored: list[Any] = []
-    submit = desk.desk.outcomes.submit
+    outcomes = desk.desk.outcomes
+    ask = outcomes.ask
 
-    def twice(outcome: Any) -> Any:
+    async def twice(outcome: Any) -> Any:
         stored.append(outcome)
-        return submit(outcome)
+        return await ask(outcome)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(desk.desk.outcomes, "submit", twice)
+        patch.setattr(outcomes, "ask", twice)
         desk.work([asked])
-    submit(stored[0]).result(10)
+    outcomes.submit(stored[0]).result(10)
 
     row = desk.row(delivery_id)
     (count,) = desk.conn.execute(
