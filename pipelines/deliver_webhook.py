@@ -81,7 +81,8 @@ def early_s(letter: Letter, schedule_s: Sequence[float]) -> float:
         return 0.0
     if letter.due_in_s is not None:
         return letter.due_in_s
-    return schedule_s[0] - letter.age_s if letter.attempt_count == 0 else 0.0
+    # A row may come from a clock that is ahead of ours.
+    return schedule_s[0] - max(0.0, letter.age_s) if letter.attempt_count == 0 else 0.0
 
 
 def cancel(asked: Asked, letter: Letter) -> Outcome:

@@ -421,6 +421,7 @@ CREATE FUNCTION worker.disable_webhook(
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
     hook public.webhooks;
+    called text;
     told_id uuid := md5('webhook_disabled:' || webhook_id || ':'
                         || extract(epoch FROM failing_since))::uuid;
 BEGIN
@@ -429,6 +430,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    called := coalesce(nullif(btrim(hook.name), ''), hook.url);
     INSERT INTO worker.endpoints AS e (webhook_id, disabled_reason, failing_since)
     VALUES (hook.id, reason, disable_webhook.failing_since)
     ON CONFLICT ON CONSTRAINT endpoints_pkey DO UPDATE
@@ -438,12 +440,12 @@ BEGIN
         (id, user_id, agent_id, type, title, message, priority, action_url, action_label)
     VALUES (told_id, hook.user_id, hook.agent_id, 'webhook_disabled', 'Webhook disabled',
             format('%s was disabled: %s. Nothing is sent to %s until you activate it again; what '
-                   'was missed can be recovered then.', hook.name, reason, hook.url),
+                   'was missed can be recovered then.', called, reason, hook.url),
             'high', '/webhooks/' || hook.id, 'Open webhook')
     ON CONFLICT ON CONSTRAINT notifications_pkey DO NOTHING;
     PERFORM private.write_email(
         hook.user_id, 'webhook_disabled', jsonb_build_object(
-            'webhook_id', hook.id, 'webhook_name', hook.name, 'url', hook.url, 'reason', reason,
+            'webhook_id', hook.id, 'webhook_name', called, 'url', hook.url, 'reason', reason,
             'failing_since', disable_webhook.failing_since),
         id => told_id);
     RETURN true;

@@ -146,6 +146,21 @@ def test_a_job_that_comes_too_early_waits_for_its_time(desk: Posting, receiver: 
     assert len(receiver.hits) == 1
 
 
+def test_an_event_that_a_clock_ahead_of_ours_wrote_is_sent_at_once(
+    desk: Posting, receiver: Site
+) -> None:
+    delivery_id = desk.add(answering(receiver, 200))
+    desk.conn.execute(
+        "UPDATE public.webhook_deliveries SET created_at = now() + interval '5 years'"
+        " WHERE id = %s",
+        [delivery_id],
+    )
+
+    desk.attempt(delivery_id)
+
+    assert desk.row(delivery_id)["status"] == "delivered"
+
+
 def test_a_waiting_job_that_somebody_put_forward_is_sent(desk: Posting, receiver: Site) -> None:
     delivery_id = desk.add(answering(receiver, 500, 200))
     desk.attempt(delivery_id)

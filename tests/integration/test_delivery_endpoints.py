@@ -221,6 +221,20 @@ def test_a_receiver_that_is_gone_disables_its_webhook_and_tells_the_owner_once(
     assert "410" in row["error_message"]
 
 
+def test_a_webhook_without_a_name_is_told_of_by_its_address(desk: Posting) -> None:
+    webhook_id = desk.add_webhook("https://away.example/in", name=" ")
+
+    desk.conn.execute("SELECT worker.disable_webhook(%s, 'it is away', now())", [webhook_id])
+
+    told = desk.conn.execute(
+        "SELECT starts_with(n.message, 'https://away.example/in was disabled'),"
+        " m.template_data ->> 'webhook_name' FROM public.notifications AS n"
+        " JOIN public.email_logs AS m ON m.id = n.id WHERE n.user_id = %s",
+        [desk.user_id],
+    ).fetchall()
+    assert told == [(True, "https://away.example/in")]
+
+
 def test_an_answer_of_an_address_that_was_just_replaced_says_nothing_of_the_new_one(
     desk: Posting, receiver: Site
 ) -> None:
