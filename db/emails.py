@@ -29,7 +29,7 @@ class Email:
     subject: str | None
     email_type: str
     template_id: str | None
-    template_data: Any
+    template_data: str | None
     status: str
     number: int
     message_id: str | None

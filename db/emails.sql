@@ -2,7 +2,7 @@
 
 -- name: load_email
 SELECT e.id, e.user_id, e.to_email, e.from_email, e.subject, e.email_type, e.template_id,
-       e.template_data, e.status, coalesce(s.number, 1) AS number, s.message_id, s.provider,
+       e.template_data::text AS template_data, e.status, coalesce(s.number, 1) AS number, s.message_id, s.provider,
        coalesce(s.failures, 0) AS failures, s.handed_at IS NOT NULL AS was_handed, s.request,
        coalesce(extract(epoch FROM now() - s.handed_at), 0)::float8 AS handed_s,
        extract(epoch FROM now() - coalesce(s.queued_at, now()))::float8 AS waited_s,

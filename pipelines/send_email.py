@@ -5,6 +5,7 @@ last bytes go out. Whoever goes on after a crash reads from them whether a secon
 second mail.
 """
 
+import json
 import logging
 import random
 import time
@@ -111,13 +112,12 @@ def write(desk: Desk, email: Email) -> Letter | str:
 
     Raises Permanent for a row that makes no mail.
     """
-    if not isinstance(email.template_data, dict):
-        raise Permanent("template_data must be a JSON object")
+    data = read_data(email.template_data)
     recipient = parse_address(email.to_email)
     sender = parse_address(email.from_email) if email.from_email else desk.sender
     rendered = render(
         email.template_id or email.email_type,
-        {name: value for name, value in email.template_data.items() if name not in OWN_FIELDS},
+        {name: value for name, value in data.items() if name not in OWN_FIELDS},
         subject=email.subject,
         app_url=email.app_url,
     )
@@ -132,10 +132,21 @@ def write(desk: Desk, email: Email) -> Letter | str:
         subject=clean_subject(rendered.subject),
         html=rendered.html,
         text=rendered.text,
-        reply_to=read_reply_to(email.template_data.get("reply_to")),
+        reply_to=read_reply_to(data.get("reply_to")),
         headers=headers,
-        attachments=read_attachments(email.template_data.get("attachments")),
+        attachments=read_attachments(data.get("attachments")),
     )
+
+
+def read_data(text: str | None) -> dict[str, Any]:
+    """What the row gives the template. Postgres stores JSON that Python does not read."""
+    try:
+        data = json.loads(text or "null")
+    except (RecursionError, ValueError) as error:
+        raise Permanent("template_data is nested too deep, or holds too long a number") from error
+    if not isinstance(data, dict):
+        raise Permanent("template_data must be a JSON object")
+    return data
 
 
 def find_refusal(

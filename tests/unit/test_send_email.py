@@ -10,7 +10,7 @@ from pipelines.email.plan import JITTER, OPERATOR_WAIT_S, PATIENCE_S, WAITS_S, n
 from pipelines.errors import Permanent
 from pipelines.gateways.mail import Parcel, Rate
 from pipelines.gateways.mail_failures import MailDelayed
-from pipelines.send_email import find_parcel, read_reply_to, sentence
+from pipelines.send_email import find_parcel, read_data, read_reply_to, sentence
 
 DAY_S = 86_400.0
 EMAIL = Email(
@@ -21,7 +21,7 @@ EMAIL = Email(
     subject=None,
     email_type="welcome",
     template_id=None,
-    template_data={},
+    template_data="{}",
     status="sending",
     number=2,
     message_id="<1@example.com>",
@@ -118,3 +118,18 @@ def test_a_reply_address_that_is_none_is_refused(value: object) -> None:
 
 def test_what_went_wrong_is_a_sentence_for_the_row() -> None:
     assert sentence(MailDelayed("the server is busy")) == "The server is busy."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "must be a JSON object"),
+        ("[1]", "must be a JSON object"),
+        ('{"x": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deep"),
+        ('{"x": 1' + "0" * 5_000 + "}", "too long a number"),
+    ],
+    ids=["null", "list", "deep", "digits"],
+)
+def test_data_that_cannot_be_read_is_told_to_who_wrote_it(text: str | None, words: str) -> None:
+    with pytest.raises(Permanent, match=words):
+        read_data(text)
