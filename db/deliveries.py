@@ -109,14 +109,18 @@ def load_letters(conn: Connection, asked: Sequence[Asked]) -> list[Letter | None
     return [found.get(place) for place in range(1, len(asked) + 1)]
 
 
-def store_bodies(conn: Connection, bodies: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Keep what deliveries send; what is kept, by id. Those that are gone are left out."""
+def store_bodies(conn: Connection, bodies: Mapping[UUID, str]) -> set[UUID]:
+    """Keep what deliveries send; those that had no body before. Others have one, or are gone."""
     given = sorted(bodies.items())
     rows = conn.execute(
         SQL.store_bodies,
         {"delivery_ids": [id for id, _ in given], "bodies": [body for _, body in given]},
     )
-    return dict(rows.fetchall())
+    return {id for (id,) in rows}
+
+
+def list_bodies(conn: Connection, delivery_ids: Iterable[UUID]) -> dict[UUID, str]:
+    return dict(conn.execute(SQL.list_bodies, {"delivery_ids": list(delivery_ids)}).fetchall())
 
 
 def hold_jobs(conn: Connection, held: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -32,15 +32,20 @@ LEFT JOIN worker.jobs AS j ON j.id = asked.job_id
 ORDER BY asked.place
 
 -- name: store_bodies
--- The first one stays: what it returns is what has to be sent, whoever wrote it.
+-- The first one stays, whoever wrote it: what is returned is what was not there before. Binary,
+-- for quotes in an array that is text must be escaped.
 INSERT INTO worker.delivery_bodies AS b (delivery_id, body)
 SELECT d.id, given.body
-FROM unnest(%(delivery_ids)s::uuid[], %(bodies)s::text[]) AS given(delivery_id, body)
+FROM unnest(%(delivery_ids)s::uuid[], %(bodies)b::text[]) AS given(delivery_id, body)
 CROSS JOIN LATERAL (
     SELECT found.id FROM public.webhook_deliveries AS found
     WHERE found.id = given.delivery_id FOR KEY SHARE) AS d
-ON CONFLICT (delivery_id) DO UPDATE SET body = b.body
-RETURNING b.delivery_id, b.body
+ON CONFLICT (delivery_id) DO NOTHING
+RETURNING b.delivery_id
+
+-- name: list_bodies
+SELECT b.delivery_id, b.body FROM worker.delivery_bodies AS b
+WHERE b.delivery_id = ANY(%(delivery_ids)s::uuid[])
 
 -- name: hold_jobs
 -- Every writing transaction begins here: a job that is not found was lost to another worker.
@@ -64,12 +69,13 @@ CROSS JOIN LATERAL (
 -- it arrived is true in any case. `is_new` says that this attempt was not stored before.
 WITH given AS MATERIALIZED (
     SELECT u.*, old.status AS old_status,
+           old.attempt_count = u.attempt AND old.status = u.status AS is_repeated,
            old.attempt_count = u.attempt - 1 AND old.status IN ('pending', 'retrying')
-               AS is_expected,
-           old.attempt_count = u.attempt AND old.status = u.status AS is_repeated
+               OR u.status = 'delivered' AND old.status IN ('pending', 'retrying', 'cancelled')
+               AS is_kept
     FROM unnest(%(delivery_ids)s::uuid[], %(attempts)s::int[], %(statuses)s::text[],
-                %(http_statuses)s::int[], %(error_messages)s::text[],
-                %(response_bodies)s::text[], %(durations_ms)s::int[], %(waits_s)s::float8[])
+                %(http_statuses)s::int[], %(error_messages)b::text[],
+                %(response_bodies)b::text[], %(durations_ms)s::int[], %(waits_s)s::float8[])
         AS u(delivery_id, attempt, status, http_status, error_message, response_body,
              duration_ms, wait_s)
     CROSS JOIN LATERAL (
@@ -89,9 +95,7 @@ WITH given AS MATERIALIZED (
         duration_ms = CASE WHEN g.status = 'cancelled' THEN d.duration_ms
                            ELSE g.duration_ms END
     FROM given AS g
-    WHERE d.id = g.delivery_id
-      AND (g.is_expected OR (g.status = 'delivered' AND NOT g.is_repeated
-                             AND g.old_status IN ('pending', 'retrying', 'cancelled')))
+    WHERE d.id = g.delivery_id AND g.is_kept
     RETURNING d.id, d.status
 ), noted AS (
     INSERT INTO worker.delivery_attempts
@@ -101,8 +105,9 @@ WITH given AS MATERIALIZED (
     FROM given AS g
     WHERE g.status NOT IN ('delivered', 'cancelled') AND NOT g.is_repeated
 )
-SELECT g.delivery_id, coalesce(s.status, g.old_status) AS status, NOT g.is_repeated AS is_new
-FROM given AS g LEFT JOIN stored AS s ON s.id = g.delivery_id
+SELECT s.id AS delivery_id, s.status, true AS is_new FROM stored AS s
+UNION ALL
+SELECT g.delivery_id, g.old_status, NOT g.is_repeated FROM given AS g WHERE NOT g.is_kept
 
 -- name: list_endpoints
 -- Of webhooks that are locked.

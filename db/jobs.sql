@@ -92,8 +92,8 @@ WITH ended AS MATERIALIZED (
                     THEN 'cancelled'
                 ELSE u.state END AS state
     FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(states)s::text[],
-                %(delays_s)s::float8[], %(errors)s::jsonb[], %(spared)s::bool[],
-                %(results)s::jsonb[])
+                %(delays_s)s::float8[], %(errors)b::jsonb[], %(spared)s::bool[],
+                %(results)b::jsonb[])
         AS u(id, attempt, state, delay_s, error, spared, result)
     CROSS JOIN LATERAL (
         SELECT j.id, j.cancel_requested_at IS NOT NULL AS cancelled,

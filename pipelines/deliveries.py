@@ -43,8 +43,17 @@ def load(conn: Connection, asked: Sequence[Asked]) -> list[Letter | None]:
     letters = deliveries.load_letters(conn, asked)
     new = [letter for letter in letters if letter and letter.body is None and is_sendable(letter)]
     bodies = {letter.id: write_letter(letter) for letter in new}
-    kept = deliveries.store_bodies(conn, bodies) if bodies else {}
+    kept = keep_bodies(conn, bodies) if bodies else {}
     return [letter and with_body(letter, kept) for letter in letters]
+
+
+def keep_bodies(conn: Connection, bodies: Mapping[UUID, str]) -> Mapping[UUID, str]:
+    """What has to be sent: what another worker kept first stays."""
+    stored = deliveries.store_bodies(conn, bodies)
+    if len(stored) == len(bodies):
+        return bodies
+    others = deliveries.list_bodies(conn, bodies.keys() - stored)
+    return {id: bodies[id] for id in stored} | others
 
 
 def write_letter(letter: Letter) -> str:

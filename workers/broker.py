@@ -44,11 +44,13 @@ log = logging.getLogger(__name__)
 class Handling:
     """What becomes of a claimed job: `actor` gets it in a thread, with the time of its claim.
 
-    `cancel` is told of (id, attempt) of jobs to stop.
+    Where jobs are handed over, `actor` is called at once, and no message is made of them. `cancel`
+    is told of (id, attempt) of jobs to stop.
     """
 
     actor: Callable[[Claimed, float], None]
     middleware: tuple[Middleware, ...] = ()
+    hands_over: bool = False
     cancel: Callable[[Set[tuple[int, int]]], None] = lambda asked: None
 
 
@@ -61,7 +63,7 @@ def in_threads(run: Run, attempts: Attempts) -> Handling:
 def on_loop(run: LoopRun, attempts: Attempts) -> Handling:
     """The thread only hands it over: all that were claimed run at once."""
     runs = LoopRuns(run, attempts)
-    return Handling(runs.hand_over, cancel=runs.cancel)
+    return Handling(runs.hand_over, cancel=runs.cancel, hands_over=True)
 
 
 class RunwayBroker(dramatiq.Broker):
@@ -92,6 +94,7 @@ class RunwayBroker(dramatiq.Broker):
         self.is_draining = is_draining
         self.load = load
         self.cancel = handling.cancel
+        self.hand_over = handling.actor if handling.hands_over else None
         for kind in KINDS.values():
             if kind.queue == queue:
                 limit_ms = kind.time_limit_s * 1000
@@ -167,7 +170,12 @@ class RunwayConsumer(Consumer):
             log.warning("queue %s: Redis is away, work waits: %s", broker.queue, error)
             time.sleep(RETRY_S)
             return
-        self._ready.extend(self._claim(tickets))
+        claimed = self._claim(tickets)
+        if broker.hand_over is None or broker.is_draining():
+            self._ready.extend(claimed)
+            return
+        for job in claimed:
+            broker.hand_over(job, self._claimed_at)
 
     def _claim(self, tickets: Sequence[Ticket]) -> list[Claimed]:
         """Tickets that cannot be claimed come back by themselves: their rows wait."""

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -269,7 +270,8 @@ async def _read(
     """Read the body up to its limit; False when the rest did not come and need not."""
     body = BytesIO()
     try:
-        async with asyncio.timeout_at(deadline):
+        # What came with the head needs no clock.
+        async with nullcontext() if answer.content.is_eof() else asyncio.timeout_at(deadline):
             await _read_into(body, answer, request)
     except HttpPermanent:
         if not request.body_optional:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -46,5 +45,5 @@ def _decoded(text: str, *, default: bytes) -> bytes:
 
 
 def _signature(signed: bytes, key: bytes) -> str:
-    digest = hmac.new(key, signed, hashlib.sha256).digest()
+    digest = hmac.digest(key, signed, "sha256")
     return f"{VERSION},{base64.b64encode(digest).decode()}"
