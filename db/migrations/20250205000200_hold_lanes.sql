@@ -24,6 +24,9 @@ CREATE TRIGGER wake_dispatcher AFTER INSERT OR UPDATE OR DELETE ON worker.lane_h
     FOR EACH STATEMENT EXECUTE FUNCTION worker.wake_dispatcher();
 
 -- One job at a time that no clock can show would stop the dispatcher, and with it all others.
+UPDATE worker.jobs
+SET run_at = least(greatest(run_at, '0002-01-01 00:00+00'), '9997-12-31 00:00+00')
+WHERE run_at < '0002-01-01 00:00+00' OR run_at >= '9998-01-01 00:00+00';
 ALTER TABLE worker.jobs ADD CONSTRAINT jobs_run_at_check
     CHECK (run_at >= '0002-01-01 00:00+00' AND run_at < '9998-01-01 00:00+00') NOT VALID;
 
