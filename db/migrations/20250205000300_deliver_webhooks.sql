@@ -86,6 +86,13 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
                  now() + interval '1 year')
 $$;
 
+-- A test is sent now, also where the circuit is open: whoever mends a receiver looks at it.
+CREATE FUNCTION worker.lane_key(webhook_id uuid, event_type text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+    SELECT CASE event_type WHEN 'webhook.test' THEN webhook_id || ':test'
+                           ELSE webhook_id::text END
+$$;
+
 -- One statement for all rows of an insert: 500 webhooks hear of an event in the transaction it
 -- happened in, which is a visitor's.
 CREATE FUNCTION worker.enqueue_deliveries() RETURNS trigger
@@ -96,7 +103,8 @@ BEGIN
     SELECT k.kind, k.queue, w.user_id,
            CASE WHEN n.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
            jsonb_build_object('delivery_id', n.id, 'webhook_id', n.webhook_id),
-           n.id::text, n.webhook_id::text, worker.due_at(n.next_retry_at), k.max_attempts
+           n.id::text, worker.lane_key(n.webhook_id, n.event_type),
+           worker.due_at(n.next_retry_at), k.max_attempts
     FROM new_rows AS n
     JOIN public.webhooks AS w ON w.id = n.webhook_id
     JOIN worker.kinds AS k ON k.kind = 'deliver_webhook'
@@ -180,7 +188,8 @@ BEGIN
     SELECT k.kind, k.queue, w.user_id,
            CASE WHEN d.next_retry_at > now() THEN 'scheduled' ELSE 'available' END,
            jsonb_build_object('delivery_id', d.id, 'webhook_id', d.webhook_id),
-           d.id::text, d.webhook_id::text, worker.due_at(d.next_retry_at), k.max_attempts
+           d.id::text, worker.lane_key(d.webhook_id, d.event_type),
+           worker.due_at(d.next_retry_at), k.max_attempts
     FROM unnest(delivery_ids) WITH ORDINALITY AS wanted (id, place)
     JOIN public.webhook_deliveries AS d ON d.id = wanted.id
     JOIN public.webhooks AS w ON w.id = d.webhook_id
@@ -323,7 +332,8 @@ $$;
 CREATE FUNCTION worker.forget_deliveries() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
-    waiting uuid[] := ARRAY(SELECT o.id FROM old_rows AS o WHERE o.status IN ('pending', 'retrying'));
+    waiting uuid[] := ARRAY(
+        SELECT o.id FROM old_rows AS o WHERE o.status IN ('pending', 'retrying'));
 BEGIN
     IF waiting <> '{}' THEN
         PERFORM worker.end_delivery_jobs(waiting, 'The delivery was deleted.');
@@ -451,7 +461,8 @@ BEGIN
     RETURN true;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION worker.due_at, worker.enqueue_deliveries, worker.begin_plan,
+REVOKE EXECUTE ON FUNCTION worker.due_at, worker.lane_key, worker.enqueue_deliveries,
+    worker.begin_plan,
     worker.lock_delivery_jobs, worker.queue_deliveries, worker.renew_deliveries,
     worker.count_inserted_deliveries, worker.count_updated_deliveries, worker.fail_delivery,
     worker.retry_delivery, worker.end_delivery_jobs, worker.forget_deliveries,

@@ -355,3 +355,14 @@ def test_rows_that_are_inserted_as_ended_count_and_deleted_ones_stay_counted(
     conn.execute("DELETE FROM webhook_deliveries")
 
     assert counters(conn) == (2, 1, 1)
+
+
+def test_a_test_event_has_a_lane_that_no_open_circuit_holds(conn: Connection) -> None:
+    event, test = add(conn), add(conn, event_type="webhook.test")
+    conn.execute("UPDATE webhook_deliveries SET status = 'failed' WHERE id = %s", [test])
+    conn.execute("UPDATE worker.jobs SET state = 'completed' WHERE unique_key = %s", [str(test)])
+    conn.execute("UPDATE webhook_deliveries SET status = 'pending' WHERE id = %s", [test])
+
+    lanes = [job_of(conn, each, "lane")[0] for each in (event, test)]
+
+    assert lanes == [f"deliver_webhook:{WEBHOOK}", f"deliver_webhook:{WEBHOOK}:test"]
