@@ -17,6 +17,7 @@ WAITING = frozenset({"pending", "retrying"})
 # It shows whether an endpoint works, also before it is switched on.
 TEST_EVENT = "webhook.test"
 GONE = "gone"
+WELL = Health()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def judge_endpoints(
     for outcome in outcomes:
         by_webhook.setdefault(outcome.result.webhook_id, []).append(outcome)
     known = deliveries.list_endpoints(conn, by_webhook)
-    was = {id: Health(**known[id]) if id in known else Health() for id in by_webhook}
+    was = {id: Health(**known[id]) if id in known else WELL for id in by_webhook}
     concerned = {id for id in by_webhook if needs_judging(was[id], by_webhook[id])}
     if not concerned:
         return

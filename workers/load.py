@@ -16,7 +16,7 @@ STRANDED_AFTER_S = 3.0
 MEASURED_JOBS = 64
 MEASURED_S = 0.25
 # Jobs of an event loop are claimed so many at a time, while it answers within so long.
-LOOP_CLAIM_MAX = 200
+LOOP_CLAIM_MAX = 100
 LAG_S_MAX = 0.05
 
 
