@@ -62,7 +62,7 @@ def fetch_hop(
     """As fetch_page, but a redirect is the answer: who crawls decides where it may lead."""
     headers = {"Accept": PAGE_ACCEPT, **_conditions(etag, last_modified)}
     request = replace(_request(url, headers, bytes_max=PAGE_BYTES_MAX), redirects_max=0)
-    response = _ask(client, request)
+    response = client.request(request)
     location = response.headers.get("Location")
     if response.status in REDIRECTS and location:
         return Moved(_join(url, location))
@@ -88,18 +88,7 @@ def _request(url: str, headers: Mapping[str, str], *, bytes_max: int) -> Request
 
 
 def _fetch(client: Requester, request: Request) -> Page:
-    return _page(request, _ask(client, request))
-
-
-def _ask(client: Requester, request: Request) -> Response:
-    try:
-        return client.request(request)
-    except HttpPermanent as error:
-        headers = {k: v for k, v in request.headers.items() if k not in CONDITIONS}
-        if error.failure_class != "protocol" or len(headers) == len(request.headers):
-            raise
-    # Some servers put a body behind their 304, where no answer has one: ask for the page itself.
-    return client.request(replace(request, headers=headers))
+    return _page(request, client.request(request))
 
 
 def _join(url: str, location: str) -> str:

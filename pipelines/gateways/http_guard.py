@@ -11,12 +11,13 @@ from ipaddress import ip_address
 from typing import Any
 
 import certifi
-from aiohttp import ClientPayloadError, ClientResponse, TCPConnector
+from aiohttp import ClientPayloadError, ClientResponse, StreamReader, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
 
 from pipelines.gateways.addresses import Egress, is_forbidden
 from pipelines.gateways.http_lookup import Lookup, Lookups
@@ -25,6 +26,7 @@ SocketFactory = Callable[[tuple[int, int, int, str, tuple[str, int]]], socket.so
 
 INTERIM_ANSWERS_MAX = 16
 HEAD_END = b"\r\n\r\n"
+BODILESS = frozenset({204, 304})
 # Many servers close what was idle for 5 s: a POST must not meet that moment.
 KEEP_ALIVE_S = 4
 
@@ -92,6 +94,13 @@ class HeadFirst(ResponseHandler):
         body = self._payload
         if self.exception() is not None and body is not None and not body.is_eof():
             body.set_exception(MalformedBodyError())
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """What an answer announces and must not have would be taken for the next one's head."""
+        message, _ = data
+        if message.code in BODILESS and message.headers.get("Content-Length", "0") != "0":
+            self.force_close()
+        super().feed_data(data, size)
 
 
 class GuardedConnector(TCPConnector):
