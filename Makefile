@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test test-outside check format types bench chaos lock clean
+.PHONY: demo up test test-outside check format types bench kills chaos lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -17,7 +17,7 @@ up: $(STAMP)          ## everything at once; Ctrl-C stops all
 	@$(RUN) -m workers up $(ARGS)
 
 test: $(DEV)          ## unit, integration and end-to-end tests
-	@$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not kills" $(ARGS)
 
 test-outside: $(DEV)  ## also against supabase-js, PostgREST, the Supabase CLI and Postgres 15
 	@bash .ci/install-tools
@@ -39,6 +39,9 @@ types: $(STAMP)       ## rewrite db/types from this checkout's migrations
 
 bench: $(BENCH)       ## speed against peers, printed as ratios; losses first
 	@$(RUN) -m tests.benchmarks $(ARGS)
+
+kills: $(DEV)         ## a process killed at every point there is, not only at some
+	@$(RUN) -m pytest -n 2 --dist loadfile -m kills tests/e2e $(ARGS)
 
 chaos: $(DEV)         ## kill everything for minutes: nothing lost, nothing twice; violations first
 	@$(RUN) -m tests.chaos $(ARGS)

@@ -13,6 +13,7 @@ from uuid import uuid4
 import psutil
 import pytest
 import redis
+from _pytest.mark.structures import ParameterSet
 
 from db import jobs, processes
 from db.embedded import Services
@@ -21,6 +22,7 @@ from db.pool import Connection, connect
 from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.gaps import Gaps
 from tests.conftest import fresh_database
+from tests.kills import rarely
 from tests.processes import wait_until
 from workers import chains
 from workers.jobs import Probe
@@ -52,6 +54,12 @@ WORKER_GAPS = (
     "finished",
     "finish told",
 )
+
+
+def often(*gaps: str) -> list[str | ParameterSet]:
+    """Those in every run of the suite, all others in `make kills`."""
+    others = (gap for gap in DISPATCHER_GAPS + WORKER_GAPS if gap not in gaps)
+    return [*gaps, *rarely(*others)]
 
 
 @dataclass
@@ -130,7 +138,7 @@ def burnt(done: list[Job]) -> set[int]:
     return {ATTEMPTS - (job.max_attempts - job.attempt) for job in done}
 
 
-@pytest.mark.parametrize("gap", DISPATCHER_GAPS + WORKER_GAPS)
+@pytest.mark.parametrize("gap", often("mark committed", "pushed", "claimed", "effect committed"))
 def test_killed_in_the_gap_every_job_is_done_once(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     stack.gaps.cut(gap, KILL)
@@ -142,7 +150,7 @@ def test_killed_in_the_gap_every_job_is_done_once(stack: Stack, gap: str) -> Non
     assert burnt(done) == {1}
 
 
-@pytest.mark.parametrize("gap", DISPATCHER_GAPS + WORKER_GAPS)
+@pytest.mark.parametrize("gap", often("marked", "popped", "working", "finish due"))
 def test_asked_to_end_in_the_gap_no_attempt_is_burnt(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     stack.gaps.cut(gap, TERM)
@@ -155,7 +163,7 @@ def test_asked_to_end_in_the_gap_no_attempt_is_burnt(stack: Stack, gap: str) -> 
     assert [job.errors for job in done if job.errors] == []
 
 
-@pytest.mark.parametrize("gap", ["rescued", "child buried"])
+@pytest.mark.parametrize("gap", ["rescued", *rarely("child buried")])
 def test_whoever_rescues_may_be_killed_too(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     ids = stack.enqueue(sleep_ms=1000)
@@ -170,7 +178,7 @@ def test_whoever_rescues_may_be_killed_too(stack: Stack, gap: str) -> None:
     assert burnt(done) == {1}
 
 
-@pytest.mark.parametrize("gap", ["before renewal", "renewed"])
+@pytest.mark.parametrize("gap", ["renewed", *rarely("before renewal")])
 def test_killed_while_it_renews_its_lease(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     stack.gaps.cut(gap, KILL)
@@ -182,7 +190,7 @@ def test_killed_while_it_renews_its_lease(stack: Stack, gap: str) -> None:
     assert burnt(done) == {1}
 
 
-@pytest.mark.parametrize("gap", ["drain begins", "fetching stopped", "drained"])
+@pytest.mark.parametrize("gap", ["fetching stopped", *rarely("drain begins", "drained")])
 def test_killed_while_it_drains(stack: Stack, gap: str) -> None:
     stack.wait_for_workers()
     ids = stack.enqueue(sleep_ms=500)
