@@ -33,7 +33,7 @@ def test_postgres_prepares_every_statement(conn: Connection, area: str) -> None:
 
 def numbered(text: bytes) -> bytes:
     """Named placeholders as $1, $2 ..., as the server sees them."""
-    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", text)))
+    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)[sb]", text)))
     for number, name in enumerate(names, 1):
-        text = text.replace(b"%%(%s)s" % name, b"$%d" % number)
+        text = re.sub(rb"%%\(%s\)[sb]" % name, b"$%d" % number, text)
     return text
