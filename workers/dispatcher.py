@@ -245,10 +245,7 @@ class Dispatcher:
             return dispatched, NEXT_LANES_S
         if any(number < 1 for number in tenants_left.values()):
             return dispatched, BUSY_SLEEP_S_MAX
-        stopped = {lane for lane, cap in holds.items() if cap == 0}
-        return dispatched, dealing.held_s(
-            found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX, stopped=stopped
-        )
+        return dispatched, held_back_s(found, left, rules, holds)
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
         found = lanes.list_lanes(self._conn, queue=queue, after=hand.after, lanes_max=LANES_MAX)
@@ -379,6 +376,14 @@ class Dispatcher:
         with self._conn.transaction():
             jobs.limit_idling(self._conn)
             yield
+
+
+def held_back_s(
+    found: Sequence[Lane], left: Mapping[str, float], rules: Rules, holds: Mapping[str, int]
+) -> float | None:
+    """When to look again for what limits hold back; a hold that stops a lane says so itself."""
+    stopped = {lane for lane, cap in holds.items() if cap == 0}
+    return dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX, stopped=stopped)
 
 
 def is_due(last_at: float | None, every_s: float) -> bool:
