@@ -17,6 +17,7 @@ from pipelines.gateways.mail import read_route
 from pipelines.sealing import parse_keys
 
 LOCAL = "local"
+CHAT_MODEL = "anthropic/claude-3.5-sonnet"
 SECRET_CHARS_MIN = 32
 SENDER = "Avivro <no-reply@avivro.com>"
 # Standard Webhooks' own plan, 75 h 35 min in all.
@@ -48,6 +49,9 @@ class Config:
     embedding_rpm: int | None
     embedding_tpm: int | None
     embedding_transfer: str
+    openrouter_api_key: str | None = field(repr=False)
+    openrouter_base_url: str
+    sentiment_model: str
     egress_allow: str
     supabase_url: str | None
     supabase_anon_key: str | None
@@ -95,6 +99,10 @@ def read(env: Mapping[str, str]) -> Config:
         embedding_rpm=per_minute(env, "EMBEDDING_RPM"),
         embedding_tpm=per_minute(env, "EMBEDDING_TPM"),
         embedding_transfer=embedding_transfer(env),
+        openrouter_api_key=openrouter_api_key(env),
+        openrouter_base_url=url(env, "OPENROUTER_BASE_URL", ("http", "https"))
+        or "https://openrouter.ai/api/v1",
+        sentiment_model=sentiment_model(env),
         egress_allow=egress_allow(env),
         supabase_url=url(env, either(env, "SUPABASE_URL"), ("https", "http")),
         supabase_anon_key=env.get(either(env, "SUPABASE_ANON_KEY")),
@@ -243,6 +251,27 @@ def embedding_model(env: Mapping[str, str], key: str | None) -> str:
     return model
 
 
+def openrouter_api_key(env: Mapping[str, str]) -> str | None:
+    name = either(env, "OPENROUTER_API_KEY")
+    value = env.get(name)
+    if value is not None and re.fullmatch(r"[!-~]+", value) is None:
+        raise ConfigError(f"{name} holds spaces or other unusual characters")
+    return value
+
+
+def sentiment_model(env: Mapping[str, str]) -> str:
+    """The web tier's model with a key, the local judge without."""
+    key = openrouter_api_key(env)
+    web_tiers = env.get("VITE_DEFAULT_AI_MODEL") or CHAT_MODEL
+    model = env.get("SENTIMENT_MODEL") or (web_tiers if key else LOCAL)
+    if model != LOCAL and not key:
+        raise ConfigError(
+            f"SENTIMENT_MODEL={model} needs OPENROUTER_API_KEY; without a key use "
+            "SENTIMENT_MODEL=local"
+        )
+    return model
+
+
 def per_minute(env: Mapping[str, str], name: str) -> int | None:
     """None leaves it to what the provider says of its limits."""
     value = env.get(name)
@@ -276,6 +305,7 @@ EXAMPLES = {
     "EMBEDDING_RPM": "3000",
     "EMBEDDING_TPM": "1000000",
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
+    "OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
     "EMAIL_URL": "smtp://user:password@mail.example.com:587",
     "PUBLIC_URL": "https://workers.example.com",

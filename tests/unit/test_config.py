@@ -24,6 +24,22 @@ def test_with_a_key_the_seeds_model_is_the_default() -> None:
     assert read({"OPENAI_API_KEY": "sk-x"}).embedding_model == "text-embedding-ada-002"
 
 
+@pytest.mark.parametrize(
+    ("env", "model"),
+    [
+        ({}, "local"),
+        ({"OPENROUTER_API_KEY": "sk-or-x"}, "anthropic/claude-3.5-sonnet"),
+        ({"VITE_OPENROUTER_API_KEY": "sk-or-x", "VITE_DEFAULT_AI_MODEL": "a/b"}, "a/b"),
+        ({"OPENROUTER_API_KEY": "sk-or-x", "SENTIMENT_MODEL": "local"}, "local"),
+        ({"VITE_DEFAULT_AI_MODEL": "a/b"}, "local"),
+    ],
+)
+def test_the_web_tiers_key_and_model_judge_sentiment_unless_another_is_named(
+    env: dict[str, str], model: str
+) -> None:
+    assert read(env).sentiment_model == model
+
+
 def test_the_waits_before_a_webhooks_attempts_can_be_set() -> None:
     found = read({"WEBHOOK_RETRY_SCHEDULE_S": "0, 0.5,3", "WEBHOOK_TIMEOUT_S": "2.5"})
 
@@ -48,6 +64,9 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("EMBEDDING_RPM", "0"),
         ("EMBEDDING_TPM", "1e6"),
         ("EMBEDDING_TRANSFER", "int8"),
+        ("OPENROUTER_API_KEY", "sk or"),
+        ("OPENROUTER_BASE_URL", "openrouter.ai"),
+        ("SENTIMENT_MODEL", "openai/gpt-4o"),
         ("EGRESS_ALLOW", "http://intranet/"),
         ("SUPABASE_URL", "your-project"),
         ("VITE_SUPABASE_URL", "your-project"),
