@@ -206,10 +206,10 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.
-QUEUES = {"knowledge": 5, "default": 8, "email": 4, "webhooks": 1024}
+QUEUES = {"knowledge": 5, "default": 8, "email": 4, "sentiment": 4, "webhooks": 1024}
 # fmt: on
 # Jobs of these take seconds: no tenant gets all the threads at once.
-LONG_QUEUES = frozenset({"knowledge", "webhooks"})
+LONG_QUEUES = frozenset({"knowledge", "sentiment", "webhooks"})
 # Jobs of these only wait for others: all of a process run on its one event loop, as coroutines,
 # and what is counted above are no threads but how many at a time.
 LOOP_QUEUES = frozenset({"webhooks"})

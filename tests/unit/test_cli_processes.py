@@ -9,7 +9,7 @@ from workers.jobs import QUEUES
 def test_threads_are_for_queues_that_have_some() -> None:
     chosen = parse_queues(None, 2)
 
-    assert chosen == {"knowledge": 2, "default": 2, "email": 2, "webhooks": QUEUES["webhooks"]}
+    assert chosen == {**dict.fromkeys(QUEUES, 2), "webhooks": QUEUES["webhooks"]}
 
 
 def test_a_queue_may_be_given_its_own_number() -> None:
