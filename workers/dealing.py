@@ -7,7 +7,7 @@ its lanes (kinds, endpoints) take turns; within a lane the oldest job is first.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
@@ -207,15 +207,15 @@ def held_s(
     lanes: Sequence[Lane],
     left: Mapping[str, float],
     limits: Mapping[str, Limit],
+    holds: Mapping[str, int],
     *,
     longest_s: float,
-    stopped: Set[str] = frozenset(),
 ) -> float | None:
     """Seconds until a limit may let one of these lanes go on; None when no limit holds one.
 
-    Nothing that happens to the others lets those go on that are `stopped`.
+    Nothing that happens to others lets a lane go on that a hold stops.
     """
-    lanes = [lane for lane in lanes if lane.lane not in stopped]
+    lanes = [lane for lane in lanes if holds.get(lane.lane) != 0]
     waits_s = [longest_s for lane in lanes if left.get(lane.lane, 1) < 1]
     for lane in lanes:
         limit = limits.get(lane.kind)

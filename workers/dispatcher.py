@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import psycopg
-
-from db import jobs, lanes, waits
+from db import jobs, lanes, marks, waits
 from db.jobs import ALONE_FROM, ALONE_FROM_IN_CROWD, Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
@@ -43,6 +41,9 @@ IDLE_POLL_S = 0.5
 RESCUE_EVERY_S = 2.0
 EPOCH_EVERY_S = 0.5
 PROMOTE_EVERY_S = 0.05
+MARKS_EVERY_S = 0.5
+# Looked at in one turn; with more, the next turn goes on behind the last one.
+MARKED_AGENTS_MAX = 500
 RULES_EVERY_S = 1.0
 STALE_AFTER_S = 5.0
 RETRY_S = 0.5
@@ -84,6 +85,8 @@ class Dispatcher:
         self._rescued_at: float | None = None
         self._compared_at: float | None = None
         self._promoted_at: float | None = None
+        self._collected_at: float | None = None
+        self._collected_to: UUID | None = None
         self._ruled_at: float | None = None
         self._flushed_at: float | None = time.monotonic()
         self._hands = {queue: Hand() for queue in QUEUES}
@@ -116,7 +119,7 @@ class Dispatcher:
         self._compare_epochs_now_and_then()
         with self._conn.transaction():
             epoch = jobs.begin_turn(self._conn)
-            moved = self._promote_now_and_then()
+            moved = self._promote_now_and_then() + self._collect_now_and_then()
             capacity = lanes.take_queues(self._conn, list(self._hands))
             dealt, held_s, crowded = self._deal_all(capacity, epoch)
         self._push_all(dealt, epoch)
@@ -141,6 +144,17 @@ class Dispatcher:
         self._promoted_at = time.monotonic()
         promoted = jobs.promote_due(self._conn, rows_max=ROWS_MAX)
         return promoted + waits.settle(self._conn, rows_max=ROWS_MAX)
+
+    def _collect_now_and_then(self) -> int:
+        """Jobs for what triggers marked; how many were enqueued."""
+        if not is_due(self._collected_at, MARKS_EVERY_S):
+            return 0
+        page = marks.enqueue_marked(
+            self._conn, after=self._collected_to, agents_max=MARKED_AGENTS_MAX
+        )
+        self._collected_to = page.next_agent
+        self._collected_at = time.monotonic() if page.next_agent is None else None
+        return page.enqueued
 
     def _deal_all(
         self, capacity: Mapping[str, tuple[int, float | None]], epoch: UUID
@@ -245,7 +259,9 @@ class Dispatcher:
             return dispatched, NEXT_LANES_S
         if any(number < 1 for number in tenants_left.values()):
             return dispatched, BUSY_SLEEP_S_MAX
-        return dispatched, held_back_s(found, left, rules, holds)
+        return dispatched, dealing.held_s(
+            found, left, rules.limits, holds, longest_s=BUSY_SLEEP_S_MAX
+        )
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
         found = lanes.list_lanes(self._conn, queue=queue, after=hand.after, lanes_max=LANES_MAX)
@@ -378,34 +394,5 @@ class Dispatcher:
             yield
 
 
-def held_back_s(
-    found: Sequence[Lane], left: Mapping[str, float], rules: Rules, holds: Mapping[str, int]
-) -> float | None:
-    """When to look again for what limits hold back; a hold that stops a lane says so itself."""
-    stopped = {lane for lane, cap in holds.items() if cap == 0}
-    return dealing.held_s(found, left, rules.limits, longest_s=BUSY_SLEEP_S_MAX, stopped=stopped)
-
-
 def is_due(last_at: float | None, every_s: float) -> bool:
     return last_at is None or time.monotonic() - last_at >= every_s
-
-
-def listen(open_connection: Callable[[], Connection]) -> Callable[[float], None]:
-    """A wait that ends early when a job is inserted; where it cannot listen, it only waits."""
-    conn: Connection | None = None
-
-    def wait(timeout_s: float) -> None:
-        nonlocal conn
-        try:
-            if conn is None or conn.closed or conn.broken:
-                conn = open_connection()
-                conn.execute("LISTEN worker_jobs")
-                return
-            for _ in conn.notifies(timeout=timeout_s, stop_after=1):
-                pass
-        except psycopg.Error as error:
-            log.debug("cannot listen: %s", error)
-            conn = None
-            time.sleep(min(timeout_s, IDLE_POLL_S))
-
-    return wait

@@ -168,9 +168,9 @@ def test_the_tighter_of_cap_and_rate_holds(
 def test_a_rate_lets_go_when_its_next_token_is_there() -> None:
     limits = {"probe": Limit(rate_per_s=10)}
 
-    assert held_s([lane(A)], {"probe": 0.5}, limits, longest_s=0.2) == pytest.approx(0.05)
-    assert held_s([lane(A)], {"probe": 1.0}, limits, longest_s=0.2) is None
-    assert held_s([lane(A)], {}, {}, longest_s=0.2) is None
+    assert held_s([lane(A)], {"probe": 0.5}, limits, {}, longest_s=0.2) == pytest.approx(0.05)
+    assert held_s([lane(A)], {"probe": 1.0}, limits, {}, longest_s=0.2) is None
+    assert held_s([lane(A)], {}, {}, {}, longest_s=0.2) is None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_is_stopped_is_no_reason_to_look_again() -> None:
     held, capped = lane(A, name="probe:x"), lane(A, name="probe:y")
     left = {"probe:x": 0.0, "probe:y": 0.0}
 
-    only_held = held_s([held], left, {}, longest_s=0.2, stopped={"probe:x"})
-    both = held_s([held, capped], left, {}, longest_s=0.2, stopped={"probe:x"})
+    only_held = held_s([held], left, {}, {"probe:x": 0}, longest_s=0.2)
+    both = held_s([held, capped], left, {}, {"probe:x": 0}, longest_s=0.2)
 
     assert (only_held, both) == (None, 0.2)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import typer
 
 from db.pool import AWAY, connect, wait_for
-from workers import child, crew, dispatcher
+from workers import child, crew, dispatcher, waking
 from workers.cli import console
 from workers.cli.services import process
 from workers.config import Config
@@ -145,7 +145,7 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
     watchdog = Watchdog("the dispatcher")
     watchdog.start()
     stopped = LoopSignal(stopped, watchdog.beat)
-    wait = dispatcher.listen(
+    wait = waking.listen(
         partial(connect, found.database_direct_url, autocommit=True, name="avivro listen")
     )
     lease = Lease(open_connection, process_id=uuid4(), role="dispatcher", describe=dict)
