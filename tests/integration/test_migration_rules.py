@@ -23,7 +23,9 @@ EXCLUDED_RULES = {
 # Places where a rule is broken knowingly: the table is made in this release, so it is empty.
 # worker.jobs too: nobody but our own processes waits for it, and they wait well.
 # A key that is widened cannot be broken by what is there; it is checked in one go.
+# Only functions that the same file replaces called the one it drops.
 EXCEPTIONS = {
+    ("anchor_periods", "ban-drop-function"),
     ("change_models", "ban-drop-constraint"),
     ("change_models", "constraint-missing-not-valid"),
     ("change_models", "disallowed-unique-constraint"),
