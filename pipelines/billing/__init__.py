@@ -1,0 +1,1 @@
+"""What a period costs: pure, in whole numbers and decimals."""
