@@ -7,7 +7,13 @@ job at most, so that slow work does not pile up.
 
 from dataclasses import dataclass
 
-from workers.jobs import AnnounceLeads, Payload, Prune, ScheduleResyncs
+from workers.jobs import (
+    AnnounceLeads,
+    CloseIdleConversations,
+    Payload,
+    Prune,
+    ScheduleResyncs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +30,10 @@ TIMETABLE = (
     Schedule("prune", Prune(), cron="7 * * * *", unique_key="prune"),
     Schedule("announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads"),
     Schedule("schedule_resyncs", ScheduleResyncs(), "* * * * *", unique_key="schedule_resyncs"),
+    Schedule(
+        "close_idle_conversations",
+        CloseIdleConversations(),
+        "4-59/10 * * * *",
+        unique_key="close_idle_conversations",
+    ),
 )

@@ -127,6 +127,11 @@ class SwitchModel:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class CloseIdleConversations:
+    """Resolve conversations that nobody has written to for a day."""
+
+
 Payload = (
     IndexSource
     | Probe
@@ -143,6 +148,7 @@ Payload = (
     | DeliverWebhook
     | AnnounceLeads
     | SwitchModel
+    | CloseIdleConversations
 )
 
 
@@ -203,6 +209,8 @@ KINDS = {kind.name: kind for kind in (
     Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
+    Kind(CloseIdleConversations, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

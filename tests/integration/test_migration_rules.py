@@ -26,6 +26,7 @@ EXCLUDED_RULES = {
 # Only functions that the same file replaces called the one it drops.
 EXCEPTIONS = {
     ("anchor_periods", "ban-drop-function"),
+    ("close_idle_conversations", "require-concurrent-index-creation"),
     ("change_models", "ban-drop-constraint"),
     ("change_models", "constraint-missing-not-valid"),
     ("change_models", "disallowed-unique-constraint"),

@@ -11,6 +11,7 @@ from workers.jobs import (
     QUEUES,
     AnnounceLeads,
     ChangeModel,
+    CloseIdleConversations,
     CrawlSite,
     DeliverWebhook,
     EmbedAgain,
@@ -50,6 +51,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "deliver_webhook": DeliverWebhook,
         "embed_again": EmbedAgain,
         "switch_model": SwitchModel,
+        "close_idle_conversations": CloseIdleConversations,
     }
 
 
