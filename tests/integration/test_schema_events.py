@@ -132,17 +132,17 @@ def test_an_event_tells_no_visitor_address(conn: Connection) -> None:
         " VALUES (%(agent)s, '2026-03-01 23:30+00')",
     ],
 )
-def test_a_write_marks_its_day_in_the_owners_time_zone(conn: Connection, statement: str) -> None:
+def test_a_write_marks_its_moment(conn: Connection, statement: str) -> None:
     build(conn)
-    conn.execute("UPDATE user_profiles SET time_zone = 'Asia/Kathmandu'")
     conn.execute("DELETE FROM worker.stats_marks")
 
     conn.execute(statement.encode(), {"agent": AGENT, "conversation": CONVERSATION})
 
     marked = conn.execute(
-        "SELECT DISTINCT agent_id, day::text FROM worker.stats_marks WHERE day < '2026-06-01'"
+        "SELECT DISTINCT agent_id, from_at = '2026-03-01 23:30+00', until_at = from_at"
+        " FROM worker.stats_marks WHERE from_at < '2026-06-01'"
     ).fetchall()
-    assert marked == [(AGENT, "2026-03-02")]
+    assert marked == [(AGENT, True, True)]
 
 
 def test_a_deleted_conversation_marks_the_days_of_its_messages(conn: Connection) -> None:
@@ -153,7 +153,8 @@ def test_a_deleted_conversation_marks_the_days_of_its_messages(conn: Connection)
     conn.execute("DELETE FROM conversations WHERE id = %s", [CONVERSATION])
 
     marked = conn.execute(
-        "SELECT count(*) FROM worker.stats_marks WHERE day = '2026-03-01' AND agent_id = %s",
+        "SELECT count(*) FROM worker.stats_marks"
+        " WHERE from_at = '2026-03-01 12:00+00' AND agent_id = %s",
         [AGENT],
     ).fetchone()
     assert marked != (0,)
