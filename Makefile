@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test test-outside check format types bench kills chaos lock clean
+.PHONY: demo up test test-outside check format types bench kills chaos stress lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -45,6 +45,10 @@ kills: $(DEV)         ## a process killed at every point there is, not only at s
 
 chaos: $(DEV)         ## kill everything for minutes: nothing lost, nothing twice; violations first
 	@$(RUN) -m tests.chaos $(ARGS)
+
+stress: $(DEV)        ## thousands of interleavings of writes and counting, each recounted naively
+	@$(RUN) -m pytest --timeout 3600 --hypothesis-profile stress \
+	  tests/integration/test_stats_property.py $(ARGS)
 
 lock:                 ## rewrite the three lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A developer looks for new examples; CI answers for the change it was given, each time alike.
 settings.register_profile("ci", derandomize=True)
+# `make stress`: tests that take EXAMPLES from their profile's name try many more.
+settings.register_profile("stress", print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
