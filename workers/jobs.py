@@ -120,6 +120,13 @@ class SendEmail:
 
 
 @dataclass(frozen=True, slots=True)
+class EraseVisitor:
+    """Delete what is known of a visitor, as somebody asked for."""
+
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchModel:
     """The callback of that batch: once no twin is missing, questions go to the new model."""
 
@@ -147,6 +154,7 @@ Payload = (
     | SendEmail
     | DeliverWebhook
     | AnnounceLeads
+    | EraseVisitor
     | SwitchModel
     | CloseIdleConversations
 )
@@ -208,6 +216,8 @@ KINDS = {kind.name: kind for kind in (
          limit=Limit(cap=16, rate_per_s=None, burst=1)),
     Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,
+         unique_by="request_id"),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
     Kind(CloseIdleConversations, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),

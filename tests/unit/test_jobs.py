@@ -15,6 +15,7 @@ from workers.jobs import (
     CrawlSite,
     DeliverWebhook,
     EmbedAgain,
+    EraseVisitor,
     IndexSource,
     Probe,
     Prune,
@@ -51,6 +52,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "deliver_webhook": DeliverWebhook,
         "embed_again": EmbedAgain,
         "switch_model": SwitchModel,
+        "erase_visitor": EraseVisitor,
         "close_idle_conversations": CloseIdleConversations,
     }
 
