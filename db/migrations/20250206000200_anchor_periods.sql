@@ -180,18 +180,22 @@ BEGIN
     RETURN false;
 END $$;
 
--- Profiles in the order of their ids, so that two resets never wait for each other in a circle.
+CREATE FUNCTION private.period_starts(today date) RETURNS TABLE (anchor_day int, begins date)
+LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+    SELECT day, private.period_start(day, today) FROM generate_series(1, 31) AS day
+$$;
+
+-- For the worker: a bounded number, and nobody is waited for who is just written to.
 CREATE FUNCTION worker.end_periods(profiles_max int, today date) RETURNS int
 LANGUAGE plpgsql SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
     profiles int;
 BEGIN
     WITH due AS MATERIALIZED (
-        SELECT p.id, a.begins FROM public.user_profiles AS p
-        JOIN (SELECT day, private.period_start(day, today) AS begins
-              FROM generate_series(1, 31) AS day) AS a
-            ON a.day = p.billing_anchor_day AND p.usage_period_start < a.begins
-        ORDER BY p.id LIMIT profiles_max FOR UPDATE OF p)
+        SELECT p.id, s.begins FROM public.user_profiles AS p
+        JOIN private.period_starts(today) AS s
+            ON s.anchor_day = p.billing_anchor_day AND p.usage_period_start < s.begins
+        ORDER BY p.id LIMIT profiles_max FOR UPDATE OF p SKIP LOCKED)
     UPDATE public.user_profiles AS p
     SET monthly_messages_used = 0, usage_period_start = d.begins
     FROM due AS d WHERE p.id = d.id;
@@ -201,10 +205,23 @@ END $$;
 COMMENT ON FUNCTION worker.end_periods IS
     'Starts the running period of at most that many profiles whose last one is over; how many.';
 
+-- All of them, in the order of their ids: two resets never wait for each other in a circle.
 CREATE OR REPLACE FUNCTION public.reset_monthly_usage() RETURNS int
-LANGUAGE sql SECURITY INVOKER SET search_path = '' AS $$
-    SELECT worker.end_periods(NULL, (now() AT TIME ZONE 'UTC')::date)
-$$;
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+    profiles int;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT p.id, s.begins FROM public.user_profiles AS p
+        JOIN private.period_starts((now() AT TIME ZONE 'UTC')::date) AS s
+            ON s.anchor_day = p.billing_anchor_day AND p.usage_period_start < s.begins
+        ORDER BY p.id FOR UPDATE OF p)
+    UPDATE public.user_profiles AS p
+    SET monthly_messages_used = 0, usage_period_start = d.begins
+    FROM due AS d WHERE p.id = d.id;
+    GET DIAGNOSTICS profiles = ROW_COUNT;
+    RETURN profiles;
+END $$;
 COMMENT ON FUNCTION public.reset_monthly_usage IS
     'Starts the period of every profile whose last one is over, and says how many; twice is once.';
 
@@ -229,6 +246,6 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION worker.end_periods FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION worker.end_periods TO service_role;
+REVOKE EXECUTE ON FUNCTION private.period_starts, worker.end_periods FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION private.period_starts, worker.end_periods TO service_role;
 DROP FUNCTION private.current_period_start(date);

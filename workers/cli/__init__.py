@@ -21,6 +21,7 @@ from workers.cli import (
     knowledge,
     models,
     operations,
+    prices,
     processes,
     queues,
     schedules,
@@ -64,6 +65,7 @@ app.add_typer(credentials.app, name="credentials", help="Seal what customers sig
 app.add_typer(sources.app, name="sources", help="List sources, their runs; refresh one now.")
 app.add_typer(models.app, name="models", help="An agent's embedding model: change, estimate.")
 app.add_typer(tenants.app, name="tenants", help="What tenants spend on embedding, and may.")
+app.add_typer(prices.app, name="prices", help="What models cost; price usage that has no cost.")
 app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and samples.")
 app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
