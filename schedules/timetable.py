@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from workers.jobs import (
     AnnounceLeads,
+    CloseBillingPeriod,
     CloseIdleConversations,
     Payload,
     Prune,
@@ -35,5 +36,12 @@ TIMETABLE = (
         CloseIdleConversations(),
         "4-59/10 * * * *",
         unique_key="close_idle_conversations",
+    ),
+    # Minutes after midnight: rows of transactions that were open then are there by now.
+    Schedule(
+        "close_billing_period",
+        CloseBillingPeriod(),
+        "23 * * * *",
+        unique_key="close_billing_period",
     ),
 )

@@ -113,6 +113,13 @@ class AnnounceLeads:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseBillingPeriod:
+    """Freeze what periods that are over cost: a user's, or everybody's that are due."""
+
+    user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SendEmail:
     """Render the mail of a row of email_logs, and send it once."""
 
@@ -154,6 +161,7 @@ Payload = (
     | SendEmail
     | DeliverWebhook
     | AnnounceLeads
+    | CloseBillingPeriod
     | EraseVisitor
     | SwitchModel
     | CloseIdleConversations
@@ -218,6 +226,8 @@ KINDS = {kind.name: kind for kind in (
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,
          unique_by="request_id"),
+    Kind(CloseBillingPeriod, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
     Kind(CloseIdleConversations, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),

@@ -15,6 +15,7 @@ MINOR_DIGITS = {
 }
 # What the columns of billing_transactions hold.
 TOTAL_MAX = Decimal(10) ** 10
+ZERO = Decimal(0)
 # Enough for every product of what the columns hold: nothing is rounded but where it is said.
 PRECISION_DIGITS = 80
 

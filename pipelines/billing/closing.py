@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pipelines.billing.allowance import Segment, allowance
-from pipelines.billing.amounts import Amounts, charge, plain
+from pipelines.billing.amounts import ZERO, Amounts, charge, plain
 from pipelines.billing.periods import Period
 from pipelines.errors import Permanent
 
@@ -73,11 +73,11 @@ def close(
     if overage and terms.unit_price is None:
         raise Permanent(
             f"{overage} messages over the allowance of {period.start} to {period.end} have no"
-            f" price: tier {terms.tier} has none in {terms.currency} (avivro billing prices set)"
+            f" price: tier {terms.tier} has none in {terms.currency} that was valid before the end"
         )
     amounts = charge(
         overage,
-        unit_price=terms.unit_price or Decimal(0),
+        unit_price=terms.unit_price or ZERO,
         tax_rate=terms.tax_rate,
         currency=terms.currency,
     )
@@ -143,5 +143,5 @@ def describe(closing: Closing) -> str:
     return (
         f"{period.start} to {period.end - timedelta(days=1)}: {usage.used:,} messages{late},"
         f" {closing.allowance:,} included, {closing.overage:,} more at"
-        f" {plain(terms.unit_price or Decimal(0))} {terms.currency} each"
+        f" {plain(terms.unit_price or ZERO)} {terms.currency} each"
     )

@@ -32,6 +32,7 @@ EXCEPTIONS = {
     ("change_models", "ban-drop-constraint"),
     ("change_models", "constraint-missing-not-valid"),
     ("change_models", "disallowed-unique-constraint"),
+    ("close_billing_periods", "require-concurrent-index-creation"),
     ("create_corrections_and_training_tables", "adding-foreign-key-constraint"),
     ("create_corrections_and_training_tables", "constraint-missing-not-valid"),
     ("create_corrections_and_training_tables", "require-concurrent-index-creation"),

@@ -1,6 +1,6 @@
 """How many messages are included when plans change within a period."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil

@@ -53,16 +53,14 @@ def test_missed_periods_lie_end_to_end_until_the_known_one(
     anchor_day: int, first: date, days: int
 ) -> None:
     known_start = first + timedelta(days=days)
-    period: Period | None = Period(first - timedelta(days=1), first)
+    periods = [Period(first - timedelta(days=1), first)]
 
-    missed = []
-    while period := following(period, anchor_day=anchor_day, known_start=known_start):
-        missed.append(period)
+    while missed := following(periods[-1], anchor_day=anchor_day, known_start=known_start):
+        periods.append(missed)
 
-    edges = [first, *(each.end for each in missed)]
-    assert [each.start for each in missed] == edges[:-1]
-    assert edges[-1] == known_start
-    assert all(1 <= (each.end - each.start).days <= 31 for each in missed)
+    assert [each.start for each in periods[1:]] == [each.end for each in periods[:-1]]
+    assert periods[-1].end == known_start
+    assert all(1 <= (each.end - each.start).days <= 31 for each in periods)
 
 
 def test_nothing_lies_between_periods_that_touch() -> None:
