@@ -11,9 +11,13 @@ from workers.jobs import (
     AnnounceLeads,
     CloseBillingPeriod,
     CloseIdleConversations,
+    ExpireApiKeys,
     Payload,
     Prune,
+    RemindFollowUps,
+    RemindTrials,
     ScheduleResyncs,
+    SendWeeklyDigests,
 )
 
 
@@ -44,4 +48,10 @@ TIMETABLE = (
         "23 * * * *",
         unique_key="close_billing_period",
     ),
+    Schedule("remind_follow_ups", RemindFollowUps(), "*/5 * * * *", unique_key="remind_follow_ups"),
+    Schedule("remind_trials", RemindTrials(), "17 * * * *", unique_key="remind_trials"),
+    Schedule(
+        "send_weekly_digests", SendWeeklyDigests(), "2 * * * *", unique_key="send_weekly_digests"
+    ),
+    Schedule("expire_api_keys", ExpireApiKeys(), "6-59/10 * * * *", unique_key="expire_api_keys"),
 )

@@ -146,6 +146,26 @@ class CloseIdleConversations:
     """Resolve conversations that nobody has written to for a day."""
 
 
+@dataclass(frozen=True, slots=True)
+class RemindFollowUps:
+    """Tell whoever planned to get back to a lead that it is time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemindTrials:
+    """Tell users whose trial ends soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendWeeklyDigests:
+    """Mail each user the figures of the week before, on Monday morning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireApiKeys:
+    """Switch off API keys whose time is over."""
+
+
 Payload = (
     IndexSource
     | Probe
@@ -165,6 +185,10 @@ Payload = (
     | EraseVisitor
     | SwitchModel
     | CloseIdleConversations
+    | RemindFollowUps
+    | RemindTrials
+    | SendWeeklyDigests
+    | ExpireApiKeys
 )
 
 
@@ -230,6 +254,14 @@ KINDS = {kind.name: kind for kind in (
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
     Kind(CloseIdleConversations, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(RemindFollowUps, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(RemindTrials, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(SendWeeklyDigests, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(ExpireApiKeys, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
 )}
 

@@ -56,6 +56,10 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "switch_model": SwitchModel,
         "erase_visitor": EraseVisitor,
         "close_idle_conversations": CloseIdleConversations,
+        "remind_follow_ups": RemindFollowUps,
+        "remind_trials": RemindTrials,
+        "send_weekly_digests": SendWeeklyDigests,
+        "expire_api_keys": ExpireApiKeys,
     }
 
 
