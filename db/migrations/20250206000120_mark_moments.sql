@@ -60,7 +60,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
     INSERT INTO worker.stats_marks (agent_id, from_at, until_at)
     SELECT stale.agent_id, min(stale.at), max(stale.at)
     FROM unnest(agent_ids, moments) AS stale (agent_id, at)
-    WHERE isfinite(stale.at)
+    WHERE stale.at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
       AND (SELECT true FROM public.agents AS a WHERE a.id = stale.agent_id)
     GROUP BY stale.agent_id, (stale.at AT TIME ZONE 'UTC')::date
 $$;
@@ -72,8 +72,7 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     SELECT coalesce(current_setting('avivro.retention', true), '') = 'on'
 $$;
 
--- New and deleted rows of messages, leads and usage_logs. A moment that is no moment (infinity)
--- lies in no day.
+-- New and deleted rows of messages, leads and usage_logs. Days are of the years 1 to 9999.
 CREATE OR REPLACE FUNCTION worker.mark_stats() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
@@ -81,13 +80,14 @@ BEGIN
         INSERT INTO worker.stats_marks (agent_id, from_at, until_at)
         SELECT n.agent_id, min(n.created_at), max(n.created_at)
         FROM new_rows AS n
-        WHERE n.agent_id IS NOT NULL AND isfinite(n.created_at)
+        WHERE n.agent_id IS NOT NULL
+          AND n.created_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
         GROUP BY n.agent_id, (n.created_at AT TIME ZONE 'UTC')::date;
     ELSIF NOT worker.is_retention() THEN
         INSERT INTO worker.stats_marks (agent_id, from_at, until_at)
         SELECT o.agent_id, min(o.created_at), max(o.created_at)
         FROM old_rows AS o
-        WHERE isfinite(o.created_at)
+        WHERE o.created_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
           AND (SELECT true FROM public.agents AS a WHERE a.id = o.agent_id)
         GROUP BY o.agent_id, (o.created_at AT TIME ZONE 'UTC')::date;
     END IF;

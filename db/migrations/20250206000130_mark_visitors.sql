@@ -8,13 +8,13 @@ BEGIN
         INSERT INTO worker.stats_marks (agent_id, visitor_id, from_at, until_at)
         SELECT n.agent_id, n.visitor_id, min(n.created_at), max(n.created_at)
         FROM new_rows AS n
-        WHERE isfinite(n.created_at)
+        WHERE n.created_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
         GROUP BY n.agent_id, n.visitor_id, (n.created_at AT TIME ZONE 'UTC')::date;
     ELSIF NOT worker.is_retention() THEN
         INSERT INTO worker.stats_marks (agent_id, visitor_id, from_at, until_at)
         SELECT o.agent_id, o.visitor_id, min(o.created_at), max(o.created_at)
         FROM old_rows AS o
-        WHERE isfinite(o.created_at)
+        WHERE o.created_at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
           AND (SELECT true FROM public.agents AS a WHERE a.id = o.agent_id)
         GROUP BY o.agent_id, o.visitor_id, (o.created_at AT TIME ZONE 'UTC')::date;
     END IF;
@@ -38,7 +38,7 @@ BEGIN
         AS stale (agent_id, at, visitor_id)
     WHERE (way.moved OR (o.status = 'active', o.sentiment_label, o.duration_seconds)
             IS DISTINCT FROM (n.status = 'active', n.sentiment_label, n.duration_seconds))
-      AND isfinite(stale.at)
+      AND stale.at BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
     GROUP BY stale.agent_id, stale.visitor_id, (stale.at AT TIME ZONE 'UTC')::date;
     RETURN NULL;
 END $$;
@@ -98,12 +98,28 @@ CREATE TRIGGER mark_zone AFTER UPDATE OF time_zone ON public.user_profiles
 CREATE FUNCTION worker.mark_owner() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
+    -- See worker.settle_zones: its zone may be changing.
+    PERFORM FROM public.user_profiles AS p WHERE p.id = NEW.user_id FOR NO KEY UPDATE;
     INSERT INTO worker.stats_marks (agent_id, from_at, until_at)
     VALUES (NEW.id, '-infinity', 'infinity');
     RETURN NULL;
 END $$;
 CREATE TRIGGER mark_owner AFTER UPDATE OF user_id ON public.agents
     FOR EACH ROW WHEN (OLD.user_id <> NEW.user_id) EXECUTE FUNCTION worker.mark_owner();
+
+-- Whoever is changing an owner's zone cannot see yet which agents just came to it, and marks the
+-- others: the newcomers wait for it, and it for them. Owners in the order of their ids.
+CREATE FUNCTION worker.settle_zones() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM FROM public.user_profiles AS p
+    WHERE p.id IN (SELECT n.user_id FROM new_rows AS n)
+    ORDER BY p.id FOR NO KEY UPDATE;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER settle_zones_on_insert AFTER INSERT ON public.agents
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION worker.settle_zones();
 
 -- What lies beside an agent's rows without a foreign key.
 CREATE FUNCTION worker.forget_stats() RETURNS trigger
@@ -117,4 +133,5 @@ CREATE TRIGGER forget_stats AFTER DELETE ON public.agents
     FOR EACH ROW EXECUTE FUNCTION worker.forget_stats();
 
 REVOKE EXECUTE ON FUNCTION worker.mark_visits, worker.mark_changed_visits,
-    private.carry_messages, worker.mark_zone, worker.mark_owner, worker.forget_stats FROM PUBLIC;
+    private.carry_messages, worker.mark_zone, worker.mark_owner, worker.settle_zones,
+    worker.forget_stats FROM PUBLIC;

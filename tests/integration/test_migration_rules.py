@@ -23,6 +23,7 @@ EXCLUDED_RULES = {
 # Places where a rule is broken knowingly: the table is made in this release, so it is empty.
 # worker.jobs too: nobody but our own processes waits for it, and they wait well.
 # A key that is widened cannot be broken by what is there; it is checked in one go.
+# A numeric that gets more digits before the point is not rewritten.
 # Marks of days were read by nobody yet: their table is emptied and takes another shape.
 # Only functions that the same file replaces called the one it drops; the table it drops is a view
 # of the same name from then on.
@@ -40,6 +41,7 @@ EXCEPTIONS = {
     ("create_corrections_and_training_tables", "require-concurrent-index-creation"),
     ("create_schedules", "require-concurrent-index-creation"),
     ("create_metrics", "require-concurrent-index-creation"),
+    ("define_days", "changing-column-type"),
     ("deliver_webhooks", "require-concurrent-index-creation"),
     ("extend_knowledge", "require-concurrent-index-creation"),
     ("extend_worker_jobs", "adding-field-with-default"),
