@@ -20,6 +20,17 @@ RUNS_DAYS = 180
 EVENTS_DAYS = 90
 DELIVERIES_DAYS = 30
 SECRETS_DAYS = 1
+# What customers see goes by these. Usage, bills and what they are made of are never deleted.
+ANALYTICS_DAYS = 400
+ACTIVITY_DAYS = 730
+READ_NOTIFICATIONS_DAYS = 90
+NOTIFICATIONS_DAYS = 400
+EMAILS_DAYS = 400
+WEBHOOK_DELIVERIES_DAYS = 90
+# Longer than any of them may be reminded of again: see pipelines/remind_follow_ups.py.
+REMINDERS_DAYS = 60
+HOLDS_DAYS = 1
+RAMPS_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,53 @@ def delete_secrets(conn: Connection, *, since: datetime | None, rows_max: int) -
 def delete_events(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     """What was told of mails, but for what their rows say."""
     return delete(conn, SQL.delete_events, since=since, rows_max=rows_max, days=EVENTS_DAYS)
+
+
+def delete_analytics(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Analytics events; the days that they count into keep their figures."""
+    conn.execute(SQL.keep_figures)
+    return delete(conn, SQL.delete_analytics, since=since, rows_max=rows_max, days=ANALYTICS_DAYS)
+
+
+def delete_activity(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    return delete(conn, SQL.delete_activity, since=since, rows_max=rows_max, days=ACTIVITY_DAYS)
+
+
+def delete_read_notifications(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    days = {"days": READ_NOTIFICATIONS_DAYS}
+    return delete(conn, SQL.delete_read_notifications, since=since, rows_max=rows_max, **days)
+
+
+def delete_notifications(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Notifications that nobody read."""
+    days = {"days": NOTIFICATIONS_DAYS}
+    return delete(conn, SQL.delete_notifications, since=since, rows_max=rows_max, **days)
+
+
+def delete_emails(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Mails that ended one way or the other, with their events."""
+    return delete(conn, SQL.delete_emails, since=since, rows_max=rows_max, days=EMAILS_DAYS)
+
+
+def delete_deliveries(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Deliveries that ended, with their bodies and attempts."""
+    days = {"days": WEBHOOK_DELIVERIES_DAYS}
+    return delete(conn, SQL.delete_deliveries, since=since, rows_max=rows_max, **days)
+
+
+def delete_lead_reminders(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    days = {"days": REMINDERS_DAYS}
+    return delete(conn, SQL.delete_lead_reminders, since=since, rows_max=rows_max, **days)
+
+
+def delete_reminders(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    return delete(conn, SQL.delete_reminders, since=since, rows_max=rows_max, days=REMINDERS_DAYS)
+
+
+def delete_holds(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """Holds of lanes that are over."""
+    days = {"days": HOLDS_DAYS, "ramp_days": RAMPS_DAYS}
+    return delete(conn, SQL.delete_holds, since=since, rows_max=rows_max, **days)
 
 
 def delete(

@@ -176,3 +176,129 @@ WITH old AS MATERIALIZED (
     DELETE FROM worker.email_events AS v USING old WHERE v.id = old.id
 )
 SELECT count(*), max(at) FROM old
+
+-- name: keep_figures
+-- Until the end of the transaction: what goes for its age alone goes on counting in daily_stats.
+SELECT set_config('avivro.retention', 'on', true)
+
+-- name: delete_analytics
+-- The opens among them are kept by number, for their days to be counted anew from. Whoever writes
+-- these tables may write any time: what lies before all calendars stays.
+WITH old AS MATERIALIZED (
+    SELECT e.id, e.agent_id, e.event_type, e.created_at FROM public.analytics_events AS e
+    WHERE e.created_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND e.created_at < now() - make_interval(days => %(days)s)
+    ORDER BY e.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), kept AS (
+    INSERT INTO worker.kept_opens AS k (agent_id, at, opens)
+    SELECT agent_id, date_bin('15 min', created_at, 'epoch'), count(*) FROM old
+    WHERE event_type IN ('widget_opened', 'widget_open', 'widget.opened')
+    GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (agent_id, at) DO UPDATE SET opens = k.opens + excluded.opens
+), gone AS (
+    DELETE FROM public.analytics_events WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_activity
+WITH old AS MATERIALIZED (
+    SELECT l.id, l.created_at FROM public.activity_logs AS l
+    WHERE l.created_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND l.created_at < now() - make_interval(days => %(days)s)
+    ORDER BY l.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM public.activity_logs WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_read_notifications
+WITH old AS MATERIALIZED (
+    SELECT n.id, n.read_at FROM public.notifications AS n
+    WHERE n.read_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND n.read_at < now() - make_interval(days => %(days)s)
+    ORDER BY n.read_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM public.notifications WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(read_at) FROM old
+
+-- name: delete_notifications
+WITH old AS MATERIALIZED (
+    SELECT n.id, n.created_at FROM public.notifications AS n
+    WHERE n.created_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND n.created_at < now() - make_interval(days => %(days)s)
+    ORDER BY n.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM public.notifications WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_emails
+-- With how far they came and what was told of them. One that waits for a person's word stays, and
+-- so do suppressions.
+WITH old AS MATERIALIZED (
+    SELECT e.id, e.created_at FROM public.email_logs AS e
+    WHERE e.created_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND e.created_at < now() - make_interval(days => %(days)s)
+      AND e.status NOT IN ('queued', 'sending', 'uncertain')
+    ORDER BY e.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM public.email_logs WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_deliveries
+-- With their bodies and attempts. One that was sent again lately is not old yet. What its webhook
+-- has counted stays counted.
+WITH old AS MATERIALIZED (
+    SELECT d.id, d.created_at FROM public.webhook_deliveries AS d
+    WHERE d.created_at >= coalesce(%(since)s, '0002-01-01 00:00+00'::timestamptz)
+      AND d.created_at < now() - make_interval(days => %(days)s)
+      AND d.status IN ('delivered', 'failed', 'blocked', 'cancelled')
+      AND (d.delivered_at < now() - make_interval(days => %(days)s)) IS NOT FALSE
+      AND NOT EXISTS (
+          SELECT FROM worker.delivery_attempts AS a
+          WHERE a.delivery_id = d.id AND a.at >= now() - make_interval(days => %(days)s))
+    ORDER BY d.created_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM public.webhook_deliveries WHERE id = ANY(ARRAY(SELECT id FROM old))
+)
+SELECT count(*), max(created_at) FROM old
+
+-- name: delete_lead_reminders
+-- A follow-up that was due so long ago is not reminded of again.
+WITH old AS MATERIALIZED (
+    SELECT r.lead_id, r.follow_up_at FROM worker.lead_reminders AS r
+    WHERE r.follow_up_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND r.follow_up_at < now() - make_interval(days => %(days)s)
+    ORDER BY r.follow_up_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.lead_reminders AS r USING old
+    WHERE r.lead_id = old.lead_id AND r.follow_up_at = old.follow_up_at
+)
+SELECT count(*), max(follow_up_at) FROM old
+
+-- name: delete_reminders
+WITH old AS MATERIALIZED (
+    SELECT r.id, r.reminded_at FROM worker.reminders AS r
+    WHERE r.reminded_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND r.reminded_at < now() - make_interval(days => %(days)s)
+    ORDER BY r.reminded_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.reminders AS r USING old WHERE r.id = old.id
+)
+SELECT count(*), max(reminded_at) FROM old
+
+-- name: delete_holds
+-- Those that mean nothing any more, later also those that let a few through: a receiver that
+-- nobody sent anything for so long begins anew.
+WITH old AS MATERIALIZED (
+    SELECT h.lane, h.until_at FROM worker.lane_holds AS h
+    WHERE h.until_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND h.until_at < now() - make_interval(days => %(days)s)
+      AND (h.then_cap IS NULL OR h.until_at < now() - make_interval(days => %(ramp_days)s))
+    ORDER BY h.until_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.lane_holds AS h USING old WHERE h.lane = old.lane
+)
+SELECT count(*), max(until_at) FROM old

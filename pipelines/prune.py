@@ -33,6 +33,15 @@ DELETIONS: dict[str, Delete] = {
     "delivery_attempts": retention.delete_attempts,
     "retired_secrets": retention.delete_secrets,
     "email_events": retention.delete_events,
+    "analytics_events": retention.delete_analytics,
+    "activity_logs": retention.delete_activity,
+    "read_notifications": retention.delete_read_notifications,
+    "notifications": retention.delete_notifications,
+    "email_logs": retention.delete_emails,
+    "webhook_deliveries": retention.delete_deliveries,
+    "lead_reminders": retention.delete_lead_reminders,
+    "reminders": retention.delete_reminders,
+    "lane_holds": retention.delete_holds,
 }
 
 

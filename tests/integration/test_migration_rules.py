@@ -32,6 +32,7 @@ EXCEPTIONS = {
     ("close_idle_conversations", "require-concurrent-index-creation"),
     ("expire_api_keys", "require-concurrent-index-creation"),
     ("remind_users", "require-concurrent-index-creation"),
+    ("keep_history", "require-concurrent-index-creation"),
     ("change_models", "ban-drop-constraint"),
     ("change_models", "constraint-missing-not-valid"),
     ("change_models", "disallowed-unique-constraint"),
