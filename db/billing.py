@@ -6,7 +6,7 @@ Periods are days of UTC, `period_end` is the first one after.
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -15,6 +15,9 @@ from db.pool import Connection
 from db.statements import load
 
 SQL = load("billing")
+
+NO_TAX = Decimal(0)
+Tier = Literal["free", "starter", "professional", "enterprise"]
 
 
 @dataclass(frozen=True, slots=True)

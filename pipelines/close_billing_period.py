@@ -15,7 +15,6 @@ from db.billing import Account, Counted, Ended, Transaction
 from db.fence import Fence
 from db.pool import Connection
 from pipelines.billing.allowance import Change, Plan, Segment, segments
-from pipelines.billing.amounts import ZERO
 from pipelines.billing.closing import Closing, Terms, Usage, close, describe, frozen
 from pipelines.billing.periods import Period, following
 from pipelines.errors import Permanent
@@ -143,7 +142,7 @@ def decide(
     current, *earlier = counts
     usage = Usage(current.counted, current.logged, late=sum(map(late_messages, earlier)))
     parts = plans_of(conn, user_id, period, ended, account)
-    agreed = billing.read_terms(conn, user_id) or billing.Terms("USD", ZERO)
+    agreed = billing.read_terms(conn, user_id) or billing.Terms("USD", billing.NO_TAX)
     tier = parts[-1].plan.tier
     price = billing.read_price(conn, tier=tier, currency=agreed.currency, until=period.end_at)
     terms = Terms(tier, agreed.currency, agreed.tax_rate, price)

@@ -12,6 +12,7 @@ from db.embedded import EmbeddedError
 from db.migrate import MigrationError
 from workers import log
 from workers.cli import (
+    billing,
     console,
     credentials,
     dashboard,
@@ -68,6 +69,7 @@ app.add_typer(tenants.app, name="tenants", help="What tenants spend on embedding
 app.add_typer(prices.app, name="prices", help="What models cost; price usage that has no cost.")
 app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and samples.")
 app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
+app.add_typer(billing.app, name="billing", help="Periods, what they cost, prices, terms.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 
