@@ -15,7 +15,7 @@ from db.billing import Account, Counted, Ended, Transaction
 from db.fence import Fence
 from db.pool import Connection
 from pipelines.billing.allowance import Change, Plan, Segment, segments
-from pipelines.billing.closing import Closing, Terms, Usage, close, describe, frozen
+from pipelines.billing.closing import Closing, Terms, Usage, announced, close, describe, frozen
 from pipelines.billing.periods import Period, following
 from pipelines.errors import Permanent
 
@@ -191,19 +191,20 @@ def keep_transaction(conn: Connection, closing: Closing) -> None:
 
 
 def store(conn: Connection, closing: Closing, account: Account, counts: list[Counted]) -> None:
-    user_id, period, content = closing.user_id, closing.period, frozen(closing)
+    user_id, period = closing.user_id, closing.period
     billing.freeze_period(
         conn,
         user_id,
         period_start=period.start,
         idempotency_key=closing.idempotency_key,
-        closing=content,
+        closing=frozen(closing),
     )
     for count in counts[1:]:
         if late := late_messages(count):
             billing.note_late(conn, user_id, period_start=count.period_start, messages=late)
     keep_missed(conn, closing, account)
-    billing.emit_closing(conn, user_id, content={**content, "subscription_tier": account.tier})
+    heard = announced(closing, subscription_tier=account.tier)
+    billing.emit_closing(conn, user_id, content=heard)
     if closing.overage:
         billing.notify(conn, user_id, **tell(closing))
 

@@ -13,6 +13,8 @@ from pipelines.billing.periods import Period
 from pipelines.errors import Permanent
 
 KEY_CHARS = 12
+# Webhooks send events of many thousand bytes without their content; this one must arrive whole.
+EVENT_SEGMENTS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,18 @@ def frozen(closing: Closing) -> dict[str, Any]:
         "idempotency_key": closing.idempotency_key,
         "transaction_id": str(closing.transaction_id) if charged else None,
         "invoice_number": closing.invoice_number if charged else None,
+    }
+
+
+def announced(closing: Closing, *, subscription_tier: str) -> dict[str, Any]:
+    """What the payment side hears: the frozen closing, and the tier that holds by now."""
+    content = frozen(closing)
+    parts = content["segments"]
+    return {
+        **content,
+        "segments": parts[:EVENT_SEGMENTS_MAX],
+        "segments_cut": len(parts) > EVENT_SEGMENTS_MAX,
+        "subscription_tier": subscription_tier,
     }
 
 

@@ -127,7 +127,7 @@ def test_a_subscribed_webhook_gets_what_was_frozen(customer: Customer, database_
     close(customer.conn, database_url, today=FEBRUARY)
 
     (closing,) = customer.closings()
-    assert customer.events() == [{**closing, "subscription_tier": "free"}]
+    assert customer.events() == [{**closing, "segments_cut": False, "subscription_tier": "free"}]
     assert closing["idempotency_key"] == f"overage:{customer.id}:2025-01-01"
     assert (closing["messages_used"], closing["total"]) == (1_240, "4.80")
 

@@ -1,14 +1,23 @@
 """What is decided of a period, and what of it is frozen."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
-from pipelines.billing.allowance import Plan, segments
-from pipelines.billing.closing import Closing, Terms, Usage, close, describe, frozen
+from pipelines.billing.allowance import Change, Plan, segments
+from pipelines.billing.closing import (
+    EVENT_SEGMENTS_MAX,
+    Closing,
+    Terms,
+    Usage,
+    announced,
+    close,
+    describe,
+    frozen,
+)
 from pipelines.billing.periods import Period
 from pipelines.errors import Permanent
 
@@ -109,3 +118,17 @@ def test_keys_differ_by_user_and_by_period() -> None:
 
     assert len({each.transaction_id for each in (first, *others)}) == 3
     assert len({each.invoice_number for each in (first, *others)}) == 3
+
+
+def test_an_event_stays_small_however_often_the_plan_changed() -> None:
+    changes = [
+        Change(JANUARY.start_at + timedelta(minutes=n), Plan("starter", n)) for n in range(1, 400)
+    ]
+    parts = segments(JANUARY, changes, today=Plan("starter", 0))
+
+    often = close(USER, JANUARY, usage=Usage(1, 0), parts=parts, terms=TERMS)
+    heard = announced(often, subscription_tier="free")
+
+    assert (len(frozen(often)["segments"]), heard["segments_cut"]) == (400, True)
+    assert heard["segments"] == frozen(often)["segments"][:EVENT_SEGMENTS_MAX]
+    assert heard["subscription_tier"] == "free"
