@@ -120,6 +120,13 @@ class CloseBillingPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyzeSentiment:
+    """Score what visitors wrote to an agent lately, and their conversations."""
+
+    agent_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SendEmail:
     """Render the mail of a row of email_logs, and send it once."""
 
@@ -181,6 +188,7 @@ Payload = (
     | SendEmail
     | DeliverWebhook
     | AnnounceLeads
+    | AnalyzeSentiment
     | CloseBillingPeriod
     | EraseVisitor
     | SwitchModel
@@ -246,6 +254,9 @@ KINDS = {kind.name: kind for kind in (
     Kind(DeliverWebhook, "webhooks", RetryPlan(5, first_s=5), time_limit_s=300,
          unique_by="delivery_id", rerun=True, limit_by="webhook_id",
          limit=Limit(cap=16, rate_per_s=None, burst=1)),
+    # Its last try is the local judge's, half a minute after a provider fell silent.
+    Kind(AnalyzeSentiment, "sentiment", RetryPlan(4, first_s=2, factor=3), time_limit_s=600,
+         unique_by="agent_id"),
     Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,

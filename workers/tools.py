@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.gateways.storage import Storage
     from pipelines.knowledge.sandbox import Parser
     from pipelines.readers.tools import ReadingTools
+    from pipelines.sentiment.verdict import SentimentJudge
     from pipelines.vault import Vault
 
 
@@ -155,6 +156,17 @@ class Tools:
             storage=self.box.storage,
             direct=self.box.client,
         )
+
+    @property
+    def sentiment_judge(self) -> "SentimentJudge":
+        return self.local_judge
+
+    @property
+    def local_judge(self) -> "SentimentJudge":
+        from pipelines.sentiment.local_judge import LocalJudge
+        from pipelines.sentiment.verdict import LocalOnly
+
+        return LocalOnly(LocalJudge())
 
     def embedder_for(self, model: str | None) -> "Embedder":
         return embedder_for(self.box.config, model)

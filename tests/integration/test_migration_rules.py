@@ -48,6 +48,8 @@ EXCEPTIONS = {
     ("extend_worker_jobs", "adding-field-with-default"),
     ("extend_worker_jobs", "require-concurrent-index-creation"),
     ("extend_worker_jobs", "require-concurrent-index-deletion"),
+    ("score_sentiment", "require-concurrent-index-creation"),
+    ("score_sentiment", "require-concurrent-index-deletion"),
     ("price_usage", "require-concurrent-index-creation"),
     ("price_usage", "ban-drop-table"),
     ("fill_message_agents", "require-concurrent-index-creation"),

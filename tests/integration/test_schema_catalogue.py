@@ -1,6 +1,7 @@
 """Everything the database documentation promises, looked up in the catalogue."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -9,7 +10,7 @@ from db.embedded import Services
 from db.migrate import MIGRATIONS, read_folder
 from db.pool import Connection, connect
 from tests.conftest import fresh_database
-from tests.integration.schema_world import OWNER, build, columns, insert
+from tests.integration.schema_world import OWNER, build, columns, insert, row_id
 
 FIELDS = {
     "user_profiles": """id email full_name company_name avatar_url phone subscription_tier
@@ -43,7 +44,7 @@ FIELDS = {
         neutral_sentiment_count negative_sentiment_count widget_opens unique_visitors
         returning_visitors total_tokens_used total_ai_cost""",
     "sentiment_analysis": """id conversation_id message_id agent_id overall_score label confidence
-        emotions topics keywords""",
+        emotions topics keywords judge""",
     "usage_logs": """id user_id agent_id usage_type ai_model prompt_tokens completion_tokens
         total_tokens unit_cost total_cost""",
     "monthly_usage_summary": """id user_id year month total_messages total_conversations
@@ -120,6 +121,11 @@ ALLOWED = {
     ("webhook_deliveries", "status"): "pending delivered retrying failed blocked cancelled",
     ("notifications", "priority"): "low normal high urgent",
     ("email_logs", "status"): "queued sending sent failed uncertain delivered opened clicked",
+}
+# A second row must differ where a table allows only one.
+SECOND_ROW: dict[str, dict[str, Any]] = {
+    "api_keys": {"key_hash": "f" * 64},
+    "sentiment_analysis": {"message_id": row_id("messages")},
 }
 TRIGGERS_MIN = 8
 POLICIES_MIN = 50
@@ -247,8 +253,8 @@ def test_named_values_are_accepted_and_no_other(conn: Connection, table: str, co
                         [value, OWNER],
                     )
                 else:
-                    unique = {"key_hash": "f" * 64} if table == "api_keys" else {}
-                    insert(conn, table, {**columns(table, OWNER), **unique, column: value})
+                    second = SECOND_ROW.get(table, {})
+                    insert(conn, table, {**columns(table, OWNER), **second, column: value})
         except psycopg.errors.CheckViolation as error:
             refused.append((value, error.diag.constraint_name))
 

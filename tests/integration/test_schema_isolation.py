@@ -92,6 +92,7 @@ SECOND_ROW: dict[str, dict[str, Any]] = {
     "api_keys": {"key_hash": "f" * 64},
     "daily_stats": {"date": "2030-01-02"},
     "monthly_usage_summary": {"month": 2},
+    "sentiment_analysis": {"message_id": row_id("messages")},
 }
 
 

@@ -9,6 +9,7 @@ from workers import actors, jobs
 from workers.jobs import (
     KINDS,
     QUEUES,
+    AnalyzeSentiment,
     AnnounceLeads,
     ChangeModel,
     CloseBillingPeriod,
@@ -48,6 +49,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "resync_source": ResyncSource,
         "schedule_resyncs": ScheduleResyncs,
         "send_email": SendEmail,
+        "analyze_sentiment": AnalyzeSentiment,
         "announce_leads": AnnounceLeads,
         "change_model": ChangeModel,
         "close_billing_period": CloseBillingPeriod,
