@@ -1,0 +1,428 @@
+"""A chat model judges many messages at once; whatever it answers, the scores stay right."""
+
+import json
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.errors import JobError, Misconfigured, Permanent, Transient
+from pipelines.gateways.chat import Completion, Ending, Question
+from pipelines.gateways.chat_failures import ContentRefused
+from pipelines.sentiment.chat_answer import PHRASE_CHARS_MAX, agrees, read_answers
+from pipelines.sentiment.chat_controls import gather
+from pipelines.sentiment.chat_judge import (
+    BATCH_CHARS_MAX,
+    BATCH_TEXTS_MAX,
+    WAIT_S_MAX,
+    ChatJudge,
+    pack,
+)
+from pipelines.sentiment.chat_prompt import SCHEMA
+from pipelines.sentiment.judgement import (
+    EMOTIONS,
+    KEYWORDS_MAX,
+    TEXT_CHARS_MAX,
+    TOPICS_MAX,
+    Judgement,
+)
+from pipelines.sentiment.local_judge import LocalJudge
+from pipelines.sentiment.verdict import LOCAL, Call, Verdict
+from tests.fakes_chat import FakeChat, Fault, write_answer
+from tests.fakes_chat_injections import INJECTIONS, PLAIN
+from tests.fakes_chat_mind import STYLES, Answer, Item, answer
+from tests.fakes_chat_rules import find_schema_problem
+
+# Nothing in it tells that the model obeys it.
+SLEEPER = "My cat walks over the piano at night"
+TEXTS = list(PLAIN)
+
+
+class Model:
+    """The fake's mind without its server; `failures` are raised first, one a call."""
+
+    model = "fake/model"
+
+    def __init__(self, *failures: JobError | None, fake: FakeChat | None = None) -> None:
+        self.fake = fake or FakeChat()
+        self.failures = list(failures)
+
+    def complete(self, question: Question) -> Completion:
+        if self.failures and (failure := self.failures.pop(0)) is not None:
+            raise failure
+        items = [
+            Item(each["id"], each["text"]) for each in json.loads(question.content)["messages"]
+        ]
+        self.fake.asked.append(items)
+        fault = self.fake.faults.popleft() if self.fake.faults else self.fake.always
+        refuses = any(item.text in self.fake.refuses for item in items)
+        endings: dict[Any, Ending] = {"refusal": "refused", "null": "empty"}
+        ending = "refused" if refuses else endings.get(fault, "whole")
+        assert fault is None or isinstance(fault, str)
+        text = "" if ending != "whole" else write_answer(self.fake.think(items), fault)
+        return Completion(text, ending, 100, 10)
+
+
+def judge(model: Model, texts: list[str], *, seed: int = 7) -> Verdict:
+    return ChatJudge(model, LocalJudge(), random=Random(seed)).judge(texts)
+
+
+def labels(verdict: Verdict) -> list[str]:
+    return [each.judgement.label for each in verdict.judged]
+
+
+def judges(verdict: Verdict) -> set[str]:
+    return {each.judge for each in verdict.judged}
+
+
+def expected(texts: list[str]) -> list[str]:
+    return [PLAIN[text] for text in texts]
+
+
+def test_many_messages_take_one_call() -> None:
+    model = Model()
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert judges(verdict) == {"fake/model"}
+    assert verdict.calls == [Call("fake/model", 100, 10)]
+
+
+def test_the_schema_keeps_to_the_rules_of_strict_mode() -> None:
+    assert find_schema_problem(SCHEMA) is None
+
+
+def test_a_message_alone_is_asked_about_without_controls() -> None:
+    model = Model()
+
+    judge(model, TEXTS[:1])
+
+    assert [[item.text for item in items] for items in model.fake.asked] == [TEXTS[:1]]
+
+
+def test_the_same_message_is_asked_about_once_and_a_blank_one_never() -> None:
+    model = Model()
+
+    verdict = judge(model, [TEXTS[0], " ", TEXTS[0]])
+
+    assert [[item.text for item in items] for items in model.fake.asked] == [TEXTS[:1]]
+    assert [each.judge for each in verdict.judged] == ["fake/model", LOCAL, "fake/model"]
+
+
+def test_a_long_message_is_cut() -> None:
+    model = Model()
+
+    judge(model, ["word " * TEXT_CHARS_MAX])
+
+    assert len(model.fake.asked[0][0].text) == TEXT_CHARS_MAX
+
+
+def test_batches_keep_to_both_limits() -> None:
+    texts = [f"{number} short" for number in range(50)] + ["x" * 4_000 for _ in range(9)]
+
+    batches = list(pack(texts))
+
+    assert [text for batch in batches for text in batch] == texts
+    assert max(map(len, batches)) == BATCH_TEXTS_MAX
+    assert max(sum(map(len, batch)) for batch in batches) <= BATCH_CHARS_MAX
+
+
+# Injections.
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_message_that_the_model_obeys_changes_no_other(style: str, seed: int) -> None:
+    texts = Random(seed).sample(TEXTS, 12)
+    model = Model(fake=FakeChat(obeys=STYLES[style], injections={SLEEPER}))
+
+    verdict = judge(model, [*texts[:6], SLEEPER, *texts[6:]], seed=seed)
+
+    assert labels(verdict)[:6] + labels(verdict)[7:] == expected(texts)
+    assert len(verdict.calls) <= len(texts) + 3
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_even_two_messages_in_one_call_are_safe_from_each_other(style: str) -> None:
+    fake = FakeChat(obeys=STYLES[style], injections={SLEEPER})
+
+    results = [
+        labels(judge(Model(fake=fake), [text, SLEEPER], seed=seed))[0]
+        for seed, text in enumerate(TEXTS)
+    ]
+
+    assert results == expected(TEXTS)
+
+
+def test_a_message_that_speaks_to_a_model_shares_no_call() -> None:
+    model = Model(fake=FakeChat(obeys=STYLES["all 1.0"], injections=set(INJECTIONS)))
+
+    verdict = judge(model, [*TEXTS, *INJECTIONS])
+
+    assert not {item.text for items in model.fake.asked for item in items} & set(INJECTIONS)
+    assert labels(verdict)[: len(TEXTS)] == expected(TEXTS)
+    assert {each.judge for each in verdict.judged[len(TEXTS) :]} == {LOCAL}
+
+
+def test_no_message_writes_the_words_of_another() -> None:
+    model = Model(fake=FakeChat(obeys=STYLES["words smuggled"], injections={SLEEPER}))
+
+    verdict = judge(model, [*TEXTS, SLEEPER])
+
+    words = {
+        word for each in verdict.judged for word in each.judgement.topics + each.judgement.keywords
+    }
+    assert not any("pwned" in word or "evil" in word or "<" in word for word in words)
+
+
+def test_a_model_that_answers_all_alike_is_not_believed_at_once() -> None:
+    model = Model(fake=FakeChat(honest=lambda text: 0.0))
+
+    verdict = judge(model, TEXTS)
+
+    assert len(verdict.calls) == len(TEXTS) + 1
+
+
+def test_who_stands_where_and_under_which_id_is_new_each_time() -> None:
+    companies = [gather(TEXTS, Random(seed)) for seed in range(20)]
+
+    assert len({each for company in companies for each in company.texts}) > 20 * len(TEXTS)
+    assert len({tuple(company.texts.values()) for company in companies}) == 20
+    for company in companies:
+        first, *_, last = company.texts
+        assert {first, last} < set(company.controls)
+        assert sorted(company.controls.values()) == ["negative"] * 2 + ["positive"] * 2
+
+
+# Answers that cannot be used.
+
+ITEM_FAULTS: list[Fault] = [
+    "one_missing",
+    "last_missing",
+    "doubled",
+    "out_of_range",
+    "nan",
+    "text_score",
+    "true_score",
+    "wrong_label",
+    "missing_emotion",
+    "no_lists",
+]
+WHOLE_FAULTS: list[Fault] = ["malformed", "prose", "all_missing", "null"]
+
+
+@pytest.mark.parametrize("fault", [*ITEM_FAULTS, *WHOLE_FAULTS])
+def test_what_lacks_an_answer_is_asked_once_more(fault: Fault) -> None:
+    model = Model()
+    model.fake.inject(fault)
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert judges(verdict) == {"fake/model"}
+    assert len(verdict.calls) <= 2
+
+
+@pytest.mark.parametrize("fault", WHOLE_FAULTS)
+def test_what_lacks_it_again_is_judged_locally_and_marked_so(fault: Fault) -> None:
+    model = Model()
+    model.fake.always = fault
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert (judges(verdict), len(verdict.calls)) == ({LOCAL}, 2)
+
+
+@pytest.mark.parametrize("fault", ITEM_FAULTS)
+def test_a_model_that_errs_each_time_costs_few_calls_and_no_label(fault: Fault) -> None:
+    model = Model()
+    model.fake.always = fault
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert "fake/model" in judges(verdict)
+    assert len(verdict.calls) <= 2
+
+
+def test_a_message_that_is_never_answered_is_judged_locally() -> None:
+    model = Model()
+    model.fake.always = "out_of_range"
+
+    verdict = judge(model, TEXTS[:1])
+
+    assert (judges(verdict), len(verdict.calls)) == ({LOCAL}, 2)
+
+
+@pytest.mark.parametrize("fault", ["fenced", "bare_list", "one_too_many"])
+def test_what_can_be_read_all_the_same_takes_no_second_call(fault: Fault) -> None:
+    model = Model()
+    model.fake.inject(fault)
+
+    verdict = judge(model, TEXTS)
+
+    assert (labels(verdict), len(verdict.calls)) == (expected(TEXTS), 1)
+
+
+def test_a_refusal_is_asked_again_one_by_one() -> None:
+    model = Model(fake=FakeChat(refuses={TEXTS[3]}))
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert [each.judge for each in verdict.judged].count(LOCAL) == 1
+    assert verdict.judged[3].judge == LOCAL
+    assert len(verdict.calls) == len(TEXTS) + 1
+
+
+def test_content_refused_before_it_was_billed_is_asked_again_one_by_one() -> None:
+    model = Model(ContentRefused("flagged"))
+
+    verdict = judge(model, TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert judges(verdict) == {"fake/model"}
+
+
+# A provider in trouble.
+
+
+def test_a_busy_provider_is_asked_later() -> None:
+    busy = Transient("busy", retry_after_s=5.0)
+
+    with pytest.raises(Transient) as caught:
+        judge(Model(busy), TEXTS)
+
+    assert caught.value is busy
+
+
+def test_what_was_paid_for_before_a_failure_is_kept() -> None:
+    busy = Transient("busy", retry_after_s=5.0)
+    texts = [*TEXTS, *(f"Do you ship to place number {number}?" for number in range(5))]
+
+    verdict = judge(Model(None, busy), texts)
+
+    assert verdict.failure is busy
+    assert labels(verdict) == expected(TEXTS)
+    assert len(verdict.calls) == 1
+
+
+def test_a_failure_of_a_second_call_leaves_its_messages_to_the_local_judge() -> None:
+    model = Model(None, Transient("busy"))
+    model.fake.inject("malformed")
+
+    verdict = judge(model, TEXTS)
+
+    assert verdict.failure is None
+    assert labels(verdict) == expected(TEXTS)
+    assert judges(verdict) == {LOCAL}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Misconfigured("no such key"),
+        Permanent("no"),
+        Transient("no credits", retry_after_s=WAIT_S_MAX + 1),
+    ],
+)
+def test_a_provider_that_cannot_be_used_leaves_all_to_the_local_judge(failure: JobError) -> None:
+    verdict = judge(Model(failure), TEXTS)
+
+    assert labels(verdict) == expected(TEXTS)
+    assert (judges(verdict), verdict.calls, verdict.failure) == ({LOCAL}, [], None)
+
+
+# Reading.
+
+
+def read(change: Mapping[str, Any], *, text: str = "The red parcel was late") -> Judgement | None:
+    item: Answer = answer("a", 0.5) | dict(change)
+    return read_answers(json.dumps({"judgements": [item]}), {"a": text}).get("a")
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "agree"),
+    [
+        ("positive", 0.05, True),
+        ("positive", 0.0, False),
+        ("negative", -0.05, True),
+        ("negative", 0.3, False),
+        ("neutral", 0.35, True),
+        ("neutral", -0.36, False),
+    ],
+)
+def test_a_label_and_its_score_agree(label: Any, score: float, agree: bool) -> None:
+    assert agrees(label, score) is agree
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score": 10**400},
+        {"score": None},
+        {"score": [0.5]},
+        {"confidence": -0.1},
+        {"label": ["positive"]},
+        {"label": "POSITIVE"},
+        {"emotions": dict.fromkeys([*EMOTIONS, "trust"], 0.1)},
+        {"emotions": dict.fromkeys(EMOTIONS, 1.1)},
+        {"topics": [["nested"]]},
+        {"keywords": ["word"] * 101},
+        {"id": 7},
+    ],
+)
+def test_what_is_not_exactly_as_asked_is_no_answer(change: Mapping[str, Any]) -> None:
+    assert read(change) is None
+
+
+def test_topics_and_keywords_are_short_plain_and_of_the_text() -> None:
+    judgement = read(
+        {
+            "topics": ["Delivery", "<b>late</b>", "politics", "red parcel", "billing", "refund"],
+            "keywords": ["RED  parcel", "late", "late", "blue", "x" * 41, "parcel\n<i>", ""],
+        }
+    )
+
+    assert judgement is not None
+    assert judgement.topics == ("delivery", "red parcel", "billing")
+    assert judgement.keywords == ("red parcel", "late")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from([*answer("a", 0.1), "judgements", "x"]), inner, max_size=8
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(changes=st.lists(st.dictionaries(st.sampled_from([*answer("a", 0)]), JSON), max_size=3))
+def test_whatever_comes_a_judgement_is_within_its_bounds(changes: list[dict[str, Any]]) -> None:
+    items = [answer("a", 0.5) | change for change in changes]
+
+    for judgement in read_answers(json.dumps(items), {"a": "one two", "b": ""}).values():
+        assert -1 <= judgement.score <= 1
+        assert 0 <= judgement.confidence <= 1
+        assert judgement.emotions.keys() == set(EMOTIONS)
+        assert all(0 <= share <= 1 for share in judgement.emotions.values())
+        assert len(judgement.topics) <= TOPICS_MAX
+        assert len(judgement.keywords) <= KEYWORDS_MAX
+        assert all(0 < len(word) <= PHRASE_CHARS_MAX for word in judgement.keywords)
+
+
+@settings(max_examples=40, deadline=None)
+@given(document=JSON)
+def test_whatever_document_comes_nothing_breaks(document: Any) -> None:
+    assert read_answers(json.dumps(document), {"a": "one"}).keys() <= {"a"}
+    assert read_answers(json.dumps({"judgements": document}), {"a": "one"}).keys() <= {"a"}
