@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from workers.jobs import (
     AnnounceLeads,
+    CheckUsageLimits,
     CloseBillingPeriod,
     CloseIdleConversations,
     ExpireApiKeys,
@@ -16,8 +17,10 @@ from workers.jobs import (
     Prune,
     RemindFollowUps,
     RemindTrials,
+    ResetMonthlyUsage,
     ScheduleResyncs,
     SendWeeklyDigests,
+    SummarizeUsage,
 )
 
 
@@ -35,6 +38,16 @@ TIMETABLE = (
     Schedule("prune", Prune(), cron="7 * * * *", unique_key="prune"),
     Schedule("announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads"),
     Schedule("schedule_resyncs", ScheduleResyncs(), "* * * * *", unique_key="schedule_resyncs"),
+    # Soon after midnight (UTC), when periods end; nobody has to wait for it to count.
+    Schedule(
+        "reset_monthly_usage", ResetMonthlyUsage(), "3 * * * *", unique_key="reset_monthly_usage"
+    ),
+    Schedule(
+        "check_usage_limits", CheckUsageLimits(), "8-59/10 * * * *", unique_key="check_usage_limits"
+    ),
+    Schedule(
+        "reconcile_usage", SummarizeUsage(everybody=True), "41 2 * * *", unique_key="everybody"
+    ),
     Schedule(
         "close_idle_conversations",
         CloseIdleConversations(),

@@ -173,6 +173,23 @@ class ExpireApiKeys:
     """Switch off API keys whose time is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class SummarizeUsage:
+    """Recompute the months whose usage logs changed; with `everybody`, look at all users' too."""
+
+    everybody: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResetMonthlyUsage:
+    """Begin the usage period of everybody whose last one is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUsageLimits:
+    """Tell whoever is near a limit and was not told."""
+
+
 Payload = (
     IndexSource
     | Probe
@@ -193,6 +210,9 @@ Payload = (
     | EraseVisitor
     | SwitchModel
     | CloseIdleConversations
+    | SummarizeUsage
+    | ResetMonthlyUsage
+    | CheckUsageLimits
     | RemindFollowUps
     | RemindTrials
     | SendWeeklyDigests
@@ -264,6 +284,12 @@ KINDS = {kind.name: kind for kind in (
     Kind(CloseBillingPeriod, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
+    # Two at once agree, so that marks need not wait for the nightly look at everybody.
+    Kind(SummarizeUsage, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
+    Kind(ResetMonthlyUsage, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(CheckUsageLimits, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(CloseIdleConversations, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(RemindFollowUps, "default", RetryPlan(3, first_s=60), time_limit_s=600,

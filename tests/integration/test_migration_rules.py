@@ -51,6 +51,7 @@ EXCEPTIONS = {
     ("score_sentiment", "require-concurrent-index-creation"),
     ("score_sentiment", "require-concurrent-index-deletion"),
     ("price_usage", "require-concurrent-index-creation"),
+    ("tell_usage_once", "ban-drop-function"),
     ("price_usage", "ban-drop-table"),
     ("fill_message_agents", "require-concurrent-index-creation"),
     ("fill_message_agents", "require-concurrent-index-deletion"),

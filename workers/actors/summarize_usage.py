@@ -1,0 +1,13 @@
+"""The doorway of `summarize_usage`."""
+
+from typing import Any
+
+from pipelines.summarize_usage import run
+from workers.actors import works
+from workers.jobs import SummarizeUsage
+from workers.tools import Tools
+
+
+@works(SummarizeUsage)
+def summarize_usage(job: SummarizeUsage, tools: Tools) -> dict[str, Any]:
+    return run(tools.db, everybody=bool(job.everybody))
