@@ -121,3 +121,14 @@ def close(
     """Run the pipeline once, on that day."""
     with holding(conn, url) as db:
         return run(db, user_id=user_id, today=today)
+
+
+def forget(conn: Connection) -> None:
+    """Leave the database as it was migrated, as far as these tests write."""
+    conn.execute("DELETE FROM auth.users")
+    conn.execute("DELETE FROM public.billing_transactions")
+    conn.execute("DELETE FROM public.usage_logs")
+    conn.execute("DELETE FROM worker.billing_periods")
+    conn.execute("DELETE FROM worker.overage_prices WHERE valid_from > '1970-01-01 00:00+00'")
+    conn.execute("DELETE FROM worker.jobs")
+    conn.execute("DELETE FROM worker.processes")

@@ -1,5 +1,6 @@
 """What a period costs: which messages count, what was included, at which price."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -8,12 +9,33 @@ from math import ceil, floor
 import pytest
 
 from db import billing, demo
-from db.pool import Connection
+from db.embedded import Services
+from db.pool import Connection, connect
 from pipelines.errors import Permanent
-from tests.billing import Customer, close, sign_up
+from tests.billing import Customer, close, forget, sign_up
+from tests.conftest import fresh_database
 
 JANUARY, FEBRUARY, MARCH = date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)
 IN_JANUARY = datetime(2025, 1, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def shared_url(services: Services, template: str) -> Iterator[str]:
+    with fresh_database(services, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(shared_url: str) -> str:
+    """One database for the module; each test's customers are forgotten."""
+    return shared_url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    with connect(database_url, autocommit=True) as connection:
+        yield connection
+        forget(connection)
 
 
 @pytest.fixture

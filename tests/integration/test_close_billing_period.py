@@ -1,6 +1,7 @@
 """What closing a period leaves in the database: once, whole, and in order."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,13 +12,15 @@ import psycopg
 import pytest
 
 from db import billing, jobs
+from db.embedded import Services
 from db.fence import Fence, LeaseLost
 from db.jobs import Finish
-from db.pool import Connection, open_pool
+from db.pool import Connection, connect, open_pool
 from pipelines import close_billing_period
 from pipelines.close_billing_period import run
 from pipelines.errors import Permanent
-from tests.billing import Customer, close, hold, holding, sign_up
+from tests.billing import Customer, close, forget, hold, holding, sign_up
+from tests.conftest import fresh_database
 from tests.queueing import claim_one, start_worker
 from workers import config
 from workers.actors import load_doorways, run_job
@@ -26,6 +29,25 @@ from workers.tools import Toolbox
 
 JANUARY, FEBRUARY, MARCH = date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)
 IN_JANUARY = datetime(2025, 1, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def shared_url(services: Services, template: str) -> Iterator[str]:
+    with fresh_database(services, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(shared_url: str) -> str:
+    """One database for the module; each test's customers are forgotten."""
+    return shared_url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    with connect(database_url, autocommit=True) as connection:
+        yield connection
+        forget(connection)
 
 
 @pytest.fixture
