@@ -24,10 +24,8 @@ from pipelines.sentiment.chat_trust import SUSPECTS_MAX, contradicts, find_suspe
 from pipelines.sentiment.judgement import Judge, Judgement, cut
 from pipelines.sentiment.verdict import LOCAL, Call, Judged, Verdict
 
-BATCH_TEXTS_MAX = 20
-BATCH_CHARS_MAX = 16_000
-# Who would have to wait longer is judged here and now.
-WAIT_S_MAX = 300.0
+BATCH_TEXTS_MAX = 25
+BATCH_CHARS_MAX = 20_000
 # So few that lack an answer are asked alone: that takes no controls.
 ALONE_MAX = 3
 # From then on nobody is asked a second time.
@@ -48,8 +46,7 @@ class Asked:
 class ChatJudge:
     """A SentimentJudge: a chat model, and the local judge for all that it does not answer.
 
-    n messages take n + 2 calls at most. A provider that cannot be used at all, or not before
-    WAIT_S_MAX, leaves everything to the local judge.
+    n messages of a batch take n + 2 calls at most.
     """
 
     def __init__(self, chat: Chat, local: Judge, *, random: Random | None = None) -> None:
@@ -89,22 +86,15 @@ class _Session:
         self._asked_alone: set[str] = set()
         self._began_at = time.monotonic()
 
-    def judge(self, texts: Sequence[str]) -> Transient | None:
+    def judge(self, texts: Sequence[str]) -> JobError | None:
         """Returns what stopped it before every text was judged."""
         self._leave([text for text in texts if not text.strip() or may_instruct(text)])
         for batch in pack([text for text in texts if text not in self.judged]):
             try:
                 self._judge_batch(batch)
-            except Transient as failure:
-                if (failure.retry_after_s or 0) <= WAIT_S_MAX:
-                    return failure
-                log.warning("sentiment is judged locally: %s", failure)
-                break
-            except Permanent as failure:
-                log.error("sentiment is judged locally: %s", failure)
-                break
+            except (Permanent, Transient) as failure:
+                return failure
             self._leave(batch)
-        self._leave(texts)
         return None
 
     def _judge_batch(self, texts: Sequence[str]) -> None:

@@ -17,7 +17,6 @@ from pipelines.sentiment.chat_controls import gather
 from pipelines.sentiment.chat_judge import (
     BATCH_CHARS_MAX,
     BATCH_TEXTS_MAX,
-    WAIT_S_MAX,
     ChatJudge,
     pack,
 )
@@ -303,12 +302,12 @@ def test_a_busy_provider_is_asked_later() -> None:
 
 def test_what_was_paid_for_before_a_failure_is_kept() -> None:
     busy = Transient("busy", retry_after_s=5.0)
-    texts = [*TEXTS, *(f"Do you ship to place number {number}?" for number in range(5))]
+    texts = [f"{text} {number}" for number in range(2) for text in TEXTS]
 
     verdict = judge(Model(None, busy), texts)
 
     assert verdict.failure is busy
-    assert labels(verdict) == expected(TEXTS)
+    assert labels(verdict) == expected([*TEXTS, *TEXTS])[:BATCH_TEXTS_MAX]
     assert len(verdict.calls) == 1
 
 
@@ -323,19 +322,20 @@ def test_a_failure_of_a_second_call_leaves_its_messages_to_the_local_judge() -> 
     assert judges(verdict) == {LOCAL}
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        Misconfigured("no such key"),
-        Permanent("no"),
-        Transient("no credits", retry_after_s=WAIT_S_MAX + 1),
-    ],
-)
-def test_a_provider_that_cannot_be_used_leaves_all_to_the_local_judge(failure: JobError) -> None:
-    verdict = judge(Model(failure), TEXTS)
+@pytest.mark.parametrize("failure", [Misconfigured("no such key"), Permanent("no")])
+def test_a_provider_that_cannot_be_used_is_said_to_be(failure: JobError) -> None:
+    with pytest.raises(Permanent) as caught:
+        judge(Model(failure), TEXTS)
 
-    assert labels(verdict) == expected(TEXTS)
-    assert (judges(verdict), verdict.calls, verdict.failure) == ({LOCAL}, [], None)
+    assert caught.value is failure
+
+
+def test_what_needs_no_model_is_judged_before_a_failure() -> None:
+    busy = Transient("busy")
+
+    verdict = judge(Model(busy), [INJECTIONS[0], *TEXTS, INJECTIONS[1]])
+
+    assert (verdict.failure, [each.judge for each in verdict.judged]) == (busy, [LOCAL])
 
 
 # Reading.
