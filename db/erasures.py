@@ -49,6 +49,12 @@ def request(
     return found
 
 
+def find_owner(conn: Connection, agent_id: UUID) -> UUID | None:
+    """Whose agent it is, for who asks in their place."""
+    row = conn.execute(SQL.find_owner, {"agent_id": agent_id}).fetchone()
+    return None if row is None else UUID(str(row[0]))
+
+
 def get(conn: Connection, request_id: UUID) -> Request | None:
     row = conn.execute(SQL.get, {"request_id": request_id}).fetchone()
     return None if row is None else Request(*row)

@@ -5,6 +5,9 @@
 -- name: request
 SELECT public.request_visitor_erasure(%(agent_id)s, %(visitor_id)s, %(email)s)
 
+-- name: find_owner
+SELECT a.user_id FROM public.agents AS a WHERE a.id = %(agent_id)s
+
 -- name: get
 SELECT id, agent_id, user_id, visitor_id, email, state, requested_at, finished_at, counts, remains
 FROM worker.erasure_requests WHERE id = %(request_id)s

@@ -104,12 +104,10 @@ def erase(db: Fence, request_id: UUID) -> None:
                 break
     for place, take, rows_max in OWN_ROWS:
         take_all(partial(take_batch, db, request_id, place, take), rows_max=rows_max)
-    for place, pages in list_places(db):
-        if place in TRACES:
-            for part in parts(pages, size=CHANGED_PAGES):
-                take_batch(
-                    db, request_id, place, partial(change_pages, TRACES[place], part), rows_max=0
-                )
+    pages = dict(list_places(db))
+    for place, change in TRACES.items():
+        for part in parts(pages[place], size=CHANGED_PAGES):
+            take_batch(db, request_id, place, partial(change_pages, change, part), rows_max=0)
 
 
 def take_all(take_next: Callable[[int], int], *, rows_max: int) -> None:

@@ -304,8 +304,11 @@ def columns(conn: Connection) -> dict[str, list[str]]:
 
 
 def find(conn: Connection, needles: list[str]) -> set[tuple[str, str]]:
-    """(table, column) in which one of the words stands, in any case."""
+    """(table, column) in which one of the words stands, in any case, or as bytes."""
     hits = set()
+    spellings = {needle.lower() for needle in needles} | {
+        needle.encode().hex() for needle in needles
+    }
     for table, names in columns(conn).items():
         for name in names:
             rows = conn.execute(
@@ -314,7 +317,7 @@ def find(conn: Connection, needles: list[str]) -> set[tuple[str, str]]:
                 )
             )
             words = "\n".join(str(value) for (value,) in rows if value is not None).lower()
-            if any(needle.lower() in words for needle in needles):
+            if any(spelt in words for spelt in spellings):
                 hits.add((table, name))
     return hits
 
@@ -334,3 +337,16 @@ def held(conn: Connection, url: str, request_id: UUID) -> Iterator[Fence]:
     (attempt,) = one(conn, "SELECT attempt FROM worker.jobs WHERE id = %s", job_id)
     with open_pool(url, size_max=2) as pool:
         yield Fence(pool, job_id, attempt)
+
+
+def ids_of(conn: Connection) -> list[str]:
+    """The ids of the visitor's rows, and the hash of the address."""
+    found = conn.execute(
+        "SELECT id::text FROM conversations WHERE visitor_id = %(visitor)s"
+        " UNION ALL SELECT id::text FROM leads WHERE email = %(email)s"
+        " UNION ALL SELECT m.id::text FROM messages AS m"
+        " JOIN conversations AS c ON c.id = m.conversation_id WHERE c.visitor_id = %(visitor)s"
+        " UNION ALL SELECT encode(sha256(convert_to(%(email)s, 'UTF8')), 'hex')",
+        {"visitor": VISITOR, "email": EMAIL},
+    )
+    return [id for (id,) in found]

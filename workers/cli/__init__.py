@@ -32,6 +32,7 @@ from workers.cli import (
     tenants,
     top,
     types,
+    visitors,
     webhooks,
 )
 from workers.config import ConfigError
@@ -70,6 +71,7 @@ app.add_typer(prices.app, name="prices", help="What models cost; price usage tha
 app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and samples.")
 app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
 app.add_typer(billing.app, name="billing", help="Periods, what they cost, prices, terms.")
+app.add_typer(visitors.app, name="visitors", help="Erase a visitor; list such requests.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 
