@@ -7,6 +7,7 @@ from pipelines.errors import Permanent, Transient
 from workers import metrics, tracing
 
 if TYPE_CHECKING:
+    from pipelines.gateways.chat import Chat, Completion, Question
     from pipelines.gateways.embedder import BatchLimits, Embedded, Embedder
     from pipelines.gateways.gate import Claims, Gate
 
@@ -40,6 +41,30 @@ class WatchedEmbedder:
         if embedded.tokens:
             metrics.count(metrics.PROVIDER_TOKENS, self._provider, self._label, by=embedded.tokens)
         return embedded
+
+
+class WatchedChat:
+    """A chat model whose calls are counted."""
+
+    def __init__(self, chat: "Chat", *, provider: str) -> None:
+        self.model: str = chat.model
+        self._chat = chat
+        self._provider = provider
+
+    def complete(self, question: "Question") -> "Completion":
+        result = "error"
+        try:
+            with tracing.step("chat", provider=self._provider, model=self.model):
+                completion = self._chat.complete(question)
+            result = "ok" if completion.ending == "whole" else completion.ending
+        except (Permanent, Transient) as error:
+            result = type(error).__name__.lower()
+            raise
+        finally:
+            metrics.count(metrics.PROVIDER_CALLS, self._provider, self.model, result)
+        if tokens := completion.prompt_tokens + completion.completion_tokens:
+            metrics.count(metrics.PROVIDER_TOKENS, self._provider, self.model, by=tokens)
+        return completion
 
 
 def model_label(model: str, *, known: Sequence[str]) -> str:

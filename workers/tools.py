@@ -13,10 +13,10 @@ from db.waits import Waited
 from pipelines.errors import Permanent
 from pipelines.sealing import Keyring, parse_keys
 from workers import uploads
-from workers.config import Config
+from workers.config import LOCAL, Config
 from workers.jobs import KINDS
 from workers.outcome import burnt_attempts
-from workers.providers import WatchedEmbedder, model_label
+from workers.providers import WatchedChat, WatchedEmbedder, model_label
 
 if TYPE_CHECKING:
     from pipelines.deliver_webhook import Desk
@@ -109,6 +109,10 @@ class Toolbox:
         url, keys = self.config.public_url, self.config.link_signing_key
         return Links(url, parse_keys(keys)) if url and keys else None
 
+    @cached_property
+    def sentiment_judge(self) -> "SentimentJudge":
+        return sentiment_judge(self.config)
+
     def for_job(self, job: Claimed) -> "Tools":
         return Tools(
             db=Fence(
@@ -159,14 +163,11 @@ class Tools:
 
     @property
     def sentiment_judge(self) -> "SentimentJudge":
-        return self.local_judge
+        return self.box.sentiment_judge
 
     @property
     def local_judge(self) -> "SentimentJudge":
-        from pipelines.sentiment.local_judge import LocalJudge
-        from pipelines.sentiment.verdict import LocalOnly
-
-        return LocalOnly(LocalJudge())
+        return local_judge()
 
     def embedder_for(self, model: str | None) -> "Embedder":
         return embedder_for(self.box.config, model)
@@ -215,6 +216,30 @@ def openai_embedder(config: Config, model: str, timeout_s: float | None = None) 
     )
     label = model_label(model, known=[config.embedding_model, *NATIVE_DIMENSIONS])
     return WatchedEmbedder(embedder, provider="openai", label=label)
+
+
+def sentiment_judge(config: Config) -> "SentimentJudge":
+    """A chat model where one is configured, which needs a key; else the local judge."""
+    if config.sentiment_model == LOCAL or config.openrouter_api_key is None:
+        return local_judge()
+    from pipelines.gateways.chat import ChatClient
+    from pipelines.sentiment.chat_judge import ChatJudge
+    from pipelines.sentiment.local_judge import LocalJudge
+
+    chat = ChatClient(
+        api_key=config.openrouter_api_key,
+        model=config.sentiment_model,
+        base_url=config.openrouter_base_url,
+    )
+    return ChatJudge(WatchedChat(chat, provider="openrouter"), LocalJudge())
+
+
+@cache
+def local_judge() -> "SentimentJudge":
+    from pipelines.sentiment.local_judge import LocalJudge
+    from pipelines.sentiment.verdict import LocalOnly
+
+    return LocalOnly(LocalJudge())
 
 
 def shared_rate(config: Config, model: str) -> "tuple[Gate, Claims]":

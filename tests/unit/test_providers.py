@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from pipelines.errors import Permanent, Transient
+from pipelines.gateways.chat import Completion, Ending, Question
 from pipelines.gateways.embedder import NOTHING, BatchLimits, Embedded
 from pipelines.gateways.gate import NO_CLAIMS, OPEN_GATE, Claims, Gate
 from workers import metrics, providers
 from workers.metrics import Tally
-from workers.providers import OTHER, WatchedEmbedder, model_label
+from workers.providers import OTHER, WatchedChat, WatchedEmbedder, model_label
 
 
 class Embedder:
@@ -79,3 +80,37 @@ def test_a_model_that_only_an_owner_named_makes_no_series() -> None:
     assert model_label("text-embedding-ada-002", known=known) == "text-embedding-ada-002"
     assert model_label("model-4711", known=known) == OTHER
     assert providers.OTHER == "other"
+
+
+class Chat:
+    model = "openai/gpt-4o-mini"
+
+    def __init__(self, ending: Ending = "whole", *, error: Exception | None = None) -> None:
+        self.ending = ending
+        self.error = error
+
+    def complete(self, question: Question) -> Completion:
+        if self.error is not None:
+            raise self.error
+        return Completion("{}", self.ending, prompt_tokens=90, completion_tokens=10)
+
+
+QUESTION = Question("", "", "", {}, tokens_max=1)
+
+
+@pytest.mark.parametrize(("ending", "result"), [("whole", "ok"), ("refused", "refused")])
+def test_an_answer_of_a_chat_model_counts_with_its_tokens(
+    tally: Tally, ending: Ending, result: str
+) -> None:
+    WatchedChat(Chat(ending), provider="openrouter").complete(QUESTION)
+
+    assert counted(tally) == {result: 1, "avivro_provider_tokens_total": 100}
+
+
+def test_a_failed_call_of_a_chat_model_counts_without(tally: Tally) -> None:
+    watched = WatchedChat(Chat(error=Transient("busy")), provider="openrouter")
+
+    with pytest.raises(Transient):
+        watched.complete(QUESTION)
+
+    assert counted(tally) == {"transient": 1}
