@@ -11,7 +11,7 @@ from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
 from workers import config, runway, stack
-from workers.cli import console, credentials
+from workers.cli import console, credentials, judge
 from workers.cli.services import services
 from workers.config import Config
 from workers.jobs import KINDS, args_schema
@@ -123,6 +123,7 @@ def check_settings(found: Config) -> list[Check]:
     return [
         ("data folder", True, str(found.home)),
         ("embedding model", True, f"{model} ({where})"),
+        judge.check(found),
         check_mail(found),
         ("mail links", True, describe_links(found)),
     ]
