@@ -15,6 +15,7 @@ from workers.jobs import (
     ExpireApiKeys,
     Payload,
     Prune,
+    ReconcileDailyStats,
     RemindFollowUps,
     RemindTrials,
     ResetMonthlyUsage,
@@ -37,6 +38,12 @@ TIMETABLE = (
     # Away from the full hour, when everybody else's work begins.
     Schedule("prune", Prune(), cron="7 * * * *", unique_key="prune"),
     Schedule("announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads"),
+    Schedule(
+        "reconcile_daily_stats",
+        ReconcileDailyStats(),
+        "17 3 * * *",
+        unique_key="reconcile_daily_stats",
+    ),
     Schedule("schedule_resyncs", ScheduleResyncs(), "* * * * *", unique_key="schedule_resyncs"),
     # Soon after midnight (UTC), when periods end; nobody has to wait for it to count.
     Schedule(

@@ -120,6 +120,16 @@ class CloseBillingPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregateDailyStats:
+    """Compute the days anew that writes marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileDailyStats:
+    """Recount every day, and say which stored figures were wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnalyzeSentiment:
     """Score what visitors wrote to an agent lately, and their conversations."""
 
@@ -205,7 +215,6 @@ Payload = (
     | SendEmail
     | DeliverWebhook
     | AnnounceLeads
-    | AnalyzeSentiment
     | CloseBillingPeriod
     | EraseVisitor
     | SwitchModel
@@ -213,6 +222,9 @@ Payload = (
     | SummarizeUsage
     | ResetMonthlyUsage
     | CheckUsageLimits
+    | AggregateDailyStats
+    | ReconcileDailyStats
+    | AnalyzeSentiment
     | RemindFollowUps
     | RemindTrials
     | SendWeeklyDigests
@@ -274,15 +286,18 @@ KINDS = {kind.name: kind for kind in (
     Kind(DeliverWebhook, "webhooks", RetryPlan(5, first_s=5), time_limit_s=300,
          unique_by="delivery_id", rerun=True, limit_by="webhook_id",
          limit=Limit(cap=16, rate_per_s=None, burst=1)),
+    Kind(AggregateDailyStats, "default", RetryPlan(5, first_s=2), time_limit_s=600),
+    Kind(ReconcileDailyStats, "default", RetryPlan(3, first_s=60), time_limit_s=7200,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
     # Its last try is the local judge's, half a minute after a provider fell silent.
     Kind(AnalyzeSentiment, "sentiment", RetryPlan(4, first_s=2, factor=3), time_limit_s=600,
          unique_by="agent_id"),
     Kind(AnnounceLeads, "default", RetryPlan(3, first_s=5), time_limit_s=60,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
-    Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,
-         unique_by="request_id"),
     Kind(CloseBillingPeriod, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,
+         unique_by="request_id"),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
     # Two at once agree, so that marks need not wait for the nightly look at everybody.
     Kind(SummarizeUsage, "default", RetryPlan(5, first_s=5), time_limit_s=1800),

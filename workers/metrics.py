@@ -70,6 +70,8 @@ PROVIDER_CALLS = Counter(
     "avivro_provider_calls_total", ("provider", "model", "result"), "Calls of model providers.")
 PROVIDER_TOKENS = Counter(
     "avivro_provider_tokens_total", ("provider", "model"), "Tokens that providers billed.")
+STATS_DIFFERENCES = Counter(
+    "avivro_stats_differences_total", (), "Days of daily_stats that a recount found wrong.")
 DISPATCH_LAG = Histogram(
     "avivro_dispatch_lag_seconds", ("queue", "kind"),
     "From when a job was due until it was sent to the workers.", QUICK_S + SLOW_S)
@@ -82,6 +84,7 @@ DURATION = Histogram(
 
 COUNTERS = (
     ATTEMPTS, DISCARDS, RESCUES, RENEWALS, EPOCH_CHANGES, PROVIDER_CALLS, PROVIDER_TOKENS,
+    STATS_DIFFERENCES,
 )  # fmt: skip
 HISTOGRAMS = (DISPATCH_LAG, CLAIM_TO_START, DURATION)
 

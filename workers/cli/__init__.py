@@ -30,6 +30,7 @@ from workers.cli import (
     seeding,
     sentiment,
     sources,
+    stats,
     tenants,
     top,
     types,
@@ -73,6 +74,7 @@ app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and
 app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
 app.add_typer(billing.app, name="billing", help="Periods, what they cost, prices, terms.")
 app.add_typer(visitors.app, name="visitors", help="Erase a visitor; list such requests.")
+app.add_typer(stats.app, name="stats", help="Daily figures: show them, compute them anew.")
 app.add_typer(sentiment.app, name="sentiment", help="Score what came before; show scores.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 

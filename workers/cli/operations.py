@@ -11,7 +11,7 @@ from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
 from workers import config, runway, stack
-from workers.cli import console, credentials, judge
+from workers.cli import console, credentials, judge, stats
 from workers.cli.services import services
 from workers.config import Config
 from workers.jobs import KINDS, args_schema
@@ -171,6 +171,7 @@ def check_schema(conn: Connection, url: str, found: Config) -> list[Check]:
         ("schema", True, "all migrations applied"),
         check_kinds(conn),
         check_workers(conn),
+        stats.check(conn),
         credentials.check(conn, found.credentials_key),
     ]
 
