@@ -22,8 +22,10 @@ WITH page AS MATERIALIZED (
     ORDER BY c.created_at, c.id LIMIT %(rows_max)s
 )
 SELECT p.created_at::text, p.id,
-       coalesce((SELECT max(m.created_at) FROM public.messages AS m
-                 WHERE m.conversation_id = p.id), p.created_at)
+       greatest(coalesce((SELECT max(m.created_at) FROM public.messages AS m
+                          WHERE m.conversation_id = p.id), p.created_at),
+                (SELECT r.reopened_at FROM worker.reopened_conversations AS r
+                 WHERE r.conversation_id = p.id))
            <= now() - make_interval(secs => %(idle_s)s) AS idle
 FROM page AS p ORDER BY p.created_at, p.id
 
@@ -44,7 +46,10 @@ SET status = 'resolved',
 FROM (SELECT k.id, coalesce((SELECT max(m.created_at) FROM public.messages AS m
                              WHERE m.conversation_id = k.id), k.created_at) AS at
       FROM public.conversations AS k WHERE k.id = ANY(%(conversation_ids)s)) AS last
-WHERE c.id = last.id AND last.at <= now() - make_interval(secs => %(idle_s)s)
+WHERE c.id = last.id
+  AND greatest(last.at, (SELECT r.reopened_at FROM worker.reopened_conversations AS r
+                         WHERE r.conversation_id = last.id))
+      <= now() - make_interval(secs => %(idle_s)s)
 
 -- name: remind_leads
 -- A notification of each follow-up that is due; mail_reminders writes the mails.

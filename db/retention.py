@@ -29,6 +29,8 @@ EMAILS_DAYS = 400
 WEBHOOK_DELIVERIES_DAYS = 90
 # Longer than any of them may be reminded of again: see pipelines/remind_follow_ups.py.
 REMINDERS_DAYS = 60
+# Longer than a conversation is open without a message: pipelines/close_idle_conversations.py.
+REOPENINGS_DAYS = 7
 HOLDS_DAYS = 1
 RAMPS_DAYS = 90
 
@@ -144,6 +146,11 @@ def delete_holds(conn: Connection, *, since: datetime | None, rows_max: int) -> 
     """Holds of lanes that are over."""
     days = {"days": HOLDS_DAYS, "ramp_days": RAMPS_DAYS}
     return delete(conn, SQL.delete_holds, since=since, rows_max=rows_max, **days)
+
+
+def delete_reopenings(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    days = {"days": REOPENINGS_DAYS}
+    return delete(conn, SQL.delete_reopenings, since=since, rows_max=rows_max, **days)
 
 
 def delete(

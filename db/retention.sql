@@ -302,3 +302,15 @@ WITH old AS MATERIALIZED (
     DELETE FROM worker.lane_holds AS h USING old WHERE h.lane = old.lane
 )
 SELECT count(*), max(until_at) FROM old
+
+-- name: delete_reopenings
+WITH old AS MATERIALIZED (
+    SELECT r.conversation_id, r.reopened_at FROM worker.reopened_conversations AS r
+    WHERE r.reopened_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND r.reopened_at < now() - make_interval(days => %(days)s)
+    ORDER BY r.reopened_at LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.reopened_conversations AS r USING old
+    WHERE r.conversation_id = old.conversation_id
+)
+SELECT count(*), max(reopened_at) FROM old

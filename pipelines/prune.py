@@ -42,6 +42,7 @@ DELETIONS: dict[str, Delete] = {
     "lead_reminders": retention.delete_lead_reminders,
     "reminders": retention.delete_reminders,
     "lane_holds": retention.delete_holds,
+    "reopened_conversations": retention.delete_reopenings,
 }
 
 

@@ -1,6 +1,7 @@
 """Which conversations are closed, when, and with which duration."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from pipelines import close_idle_conversations
 from pipelines.close_idle_conversations import run
 from tests.housekeeping import Customer, column, customer, held, lose
 
+KIND = "close_idle_conversations"
+
 
 @pytest.fixture
 def owner(conn: Connection) -> Customer:
@@ -21,7 +24,7 @@ def owner(conn: Connection) -> Customer:
 
 @pytest.fixture
 def fence(conn: Connection, database_url: str) -> Iterator[Fence]:
-    with held(conn, database_url, "close_idle_conversations") as held_fence:
+    with held(conn, database_url, KIND) as held_fence:
         yield held_fence
 
 
@@ -69,7 +72,7 @@ def test_killed_midway_it_is_finished_by_the_next(
     for _ in range(6):
         owner.converse(30)
     open_left = "SELECT count(*) FROM conversations WHERE status = 'active'"
-    with held(conn, database_url, "close_idle_conversations") as first:
+    with held(conn, database_url, KIND) as first:
         (page, *_) = [close_idle_conversations.find_page(first, None)]
         close_idle_conversations.close_page(first, page)
         lose(conn, first)
@@ -77,7 +80,7 @@ def test_killed_midway_it_is_finished_by_the_next(
             run(first)
     after_the_kill = column(conn, open_left)
 
-    with held(conn, database_url, "close_idle_conversations") as second:
+    with held(conn, database_url, KIND) as second:
         result = run(second)
 
     assert after_the_kill == [4]
@@ -110,6 +113,53 @@ def test_an_import_is_idle_as_its_messages_are(
 
     assert row(conn, imported) == ("resolved", 0)
     assert row(conn, half_imported)[0] == "active"
+
+
+def test_what_is_opened_again_has_a_day_again(
+    conn: Connection, owner: Customer, fence: Fence
+) -> None:
+    idle = owner.converse(50, 49)
+    run(fence)
+    conn.execute("UPDATE conversations SET status = 'active' WHERE id = %s", (idle,))
+
+    soon = run(fence)
+    conn.execute("UPDATE worker.reopened_conversations SET reopened_at = now() - interval '1 day'")
+
+    assert (soon["closed"], run(fence)["closed"]) == (0, 1)
+    assert row(conn, idle) == ("resolved", 3600)
+
+
+def test_an_agent_that_is_being_deleted_is_not_waited_for(
+    conn: Connection, database_url: str, owner: Customer, fence: Fence
+) -> None:
+    owner.converse(50, 49)
+    with connect(database_url) as deleter:
+        deleter.execute("SELECT FROM agents FOR UPDATE")
+
+        assert run(fence)["closed"] == 0
+
+
+def test_two_runs_at_once_close_each_once(
+    conn: Connection, database_url: str, owner: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(close_idle_conversations, "PAGE_ROWS", 5)
+    conn.execute(
+        "INSERT INTO webhooks (user_id, name, url, events)"
+        " VALUES (%s, 'w', 'https://a.example', '{conversation.resolved}')",
+        (owner.id,),
+    )
+    for _ in range(40):
+        owner.converse(30)
+
+    with (
+        held(conn, database_url, KIND) as one,
+        held(conn, database_url, KIND) as other,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        results = list(threads.map(run, (one, other)))
+
+    assert sum(result["closed"] for result in results) == 40
+    assert column(conn, "SELECT count(*) FROM webhook_deliveries") == [40]
 
 
 def test_a_duration_beyond_an_int_is_cut(conn: Connection, owner: Customer, fence: Fence) -> None:

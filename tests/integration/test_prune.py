@@ -199,6 +199,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "lead_reminders": 0,
             "reminders": 0,
             "lane_holds": 0,
+            "reopened_conversations": 0,
         },
         "complete": True,
     }

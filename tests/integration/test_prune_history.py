@@ -201,6 +201,17 @@ def test_ended_deliveries_go_and_their_webhook_goes_on_counting(
     assert (ids(conn, "webhook_deliveries"), column(conn, counters)) == (kept, before)
 
 
+def test_old_reopenings_go(conn: Connection, owner: Customer, fence: Fence) -> None:
+    for days in (8, 6):
+        conn.execute(
+            "INSERT INTO worker.reopened_conversations (conversation_id, reopened_at)"
+            " VALUES (%s, now() - make_interval(days => %s))",
+            (owner.converse(1), days),
+        )
+
+    assert run(fence)["deleted"]["reopened_conversations"] == 1
+
+
 def test_holds_that_are_over_and_old_reminders_go(
     conn: Connection, owner: Customer, fence: Fence
 ) -> None:
@@ -254,6 +265,7 @@ def test_what_lies_before_all_calendars_stops_nothing(
         ("delete_lead_reminders", "lead_reminders_follow_up_idx", {}),
         ("delete_reminders", "reminders_reminded_idx", {}),
         ("delete_holds", "lane_holds_until_idx", {"ramp_days": 90}),
+        ("delete_reopenings", "reopened_conversations_reopened_idx", {}),
     ],
 )
 def test_it_finds_its_rows_by_an_index(

@@ -1,6 +1,7 @@
 """Who is reminded of which leads, once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -191,6 +192,33 @@ def test_a_lead_that_is_being_edited_waits_for_the_next_run(
 
         editor.rollback()
     assert (first["reminded"], run(fence)["reminded"]) == (1, 1)
+
+
+def test_an_owner_who_is_being_deleted_is_not_waited_for(
+    conn: Connection, database_url: str, owner: Customer, fence: Fence
+) -> None:
+    owner.capture(1, name="Ann")
+    with connect(database_url) as deleter:
+        deleter.execute("SELECT FROM user_profiles FOR UPDATE")
+
+        assert run(fence) == {"reminded": 0, "mails": 0}
+
+
+def test_two_runs_at_once_remind_of_each_lead_once(
+    conn: Connection, database_url: str, owner: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remind_follow_ups, "BATCH_ROWS", 5)
+    for _ in range(40):
+        owner.capture(1, name="Ann")
+
+    with held(conn, database_url, KIND) as one, held(conn, database_url, KIND) as other:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(run, (one, other)))
+        run(one)
+
+    listed = [data.get("lead_count", 1) for data in mails(conn, "follow_up_reminder")]
+    assert len(told(conn, "follow_up")) == 40
+    assert sum(listed) == 40
 
 
 def test_it_finds_its_rows_by_an_index_on_stale_statistics(
