@@ -20,6 +20,9 @@ WITH RECURSIVE agents AS (
     UNION ALL
     SELECT 'aggregate_daily_stats', '{}', 'marks'
     FROM (SELECT m.id FROM worker.stats_marks AS m ORDER BY m.id LIMIT 1) AS oldest
+    UNION ALL
+    SELECT 'summarize_usage', '{}', 'marks'
+    FROM (SELECT m.id FROM worker.usage_marks AS m ORDER BY m.id LIMIT 1) AS oldest
 ), enqueued AS (
     SELECT worker.enqueue(w.kind, w.args, unique_key => w.unique_key) AS id
     FROM wanted AS w JOIN worker.kinds AS k ON k.kind = w.kind
