@@ -5,7 +5,8 @@ ALTER TABLE public.sentiment_analysis ADD COLUMN judge text;
 COMMENT ON COLUMN public.sentiment_analysis.judge IS
     'Who judged: "local", or a model by its name; both for a conversation judged by both.';
 COMMENT ON COLUMN public.sentiment_analysis.confidence IS
-    '0 to 1. At most 0.6 for languages the local judge learnt, 0.3 for others; 0 without a word.';
+    '0 to 1. The local judge claims at most 0.6 outside English, 0.3 in languages it does not '
+    'know, 0.2 without words; a blank message has 0.';
 COMMENT ON COLUMN public.sentiment_analysis.emotions IS
     'anger, disgust, fear, joy, sadness and surprise, each from 0 to 1.';
 
