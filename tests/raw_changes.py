@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from db import retention
 from db.pool import Connection
 from tests.integration.people import sign_up
 
@@ -54,7 +55,9 @@ class Rows:
     usage: list[UUID] = field(default_factory=list)
 
     def moment(self, number: int) -> datetime:
-        """Near a midnight of one of ZONES, a day before or after included."""
+        """Near a midnight of one of ZONES, a day before or after included; or just now."""
+        if number % 10 == 9:
+            return datetime.now(UTC)
         number, zone = divmod(number, len(ZONES))
         number, offset = divmod(number, len(OFFSETS))
         day = DAYS[self.place % len(DAYS)] + timedelta(days=number % 3 - 1)
@@ -335,6 +338,13 @@ def delete_event(conn: Connection, rows: Rows, a: int, b: int, c: int) -> None:
     conn.execute("DELETE FROM public.analytics_events WHERE id = %s", (pick(rows.events, a),))
 
 
+def forget_events(conn: Connection, rows: Rows, a: int, b: int, c: int) -> None:
+    """For their age: what they count into stays as it is."""
+    with conn.transaction():
+        retention.delete_analytics(conn, since=None, rows_max=c % 4)
+        conn.execute("SET LOCAL avivro.retention = 'off'")
+
+
 def delete_usage(conn: Connection, rows: Rows, a: int, b: int, c: int) -> None:
     conn.execute("DELETE FROM public.usage_logs WHERE id = %s", (pick(rows.usage, a),))
 
@@ -348,6 +358,13 @@ def set_zone(conn: Connection, rows: Rows, a: int, b: int, c: int) -> None:
     conn.execute(
         "UPDATE public.user_profiles SET time_zone = %s WHERE id = %s",
         (ZONES[c % len(ZONES)], pick(rows.users, a)),
+    )
+
+
+def set_limit(conn: Connection, rows: Rows, a: int, b: int, c: int) -> None:
+    conn.execute(
+        "UPDATE public.user_profiles SET monthly_message_limit = %s WHERE id = %s",
+        (c % 4, pick(rows.users, a)),
     )
 
 
@@ -369,10 +386,10 @@ EDITS: tuple[Change, ...] = (
 )  # fmt: skip
 DELETIONS: tuple[Change, ...] = (
     delete_message, delete_messages, delete_conversation, delete_visitor, delete_lead,
-    delete_event, delete_usage,
+    delete_event, delete_usage, forget_events,
 )  # fmt: skip
 # About everything an agent has.
-UPHEAVALS: tuple[Change, ...] = (set_zone, give_agent, delete_agent, add_agent)
+UPHEAVALS: tuple[Change, ...] = (set_zone, set_limit, give_agent, delete_agent, add_agent)
 # As often as a test should make them.
 CHANGES: tuple[Change, ...] = ADDITIONS * 3 + EDITS * 2 + DELETIONS + UPHEAVALS
 BY_NAME = {change.__name__: change for change in CHANGES}

@@ -37,7 +37,7 @@ DAY_COLUMNS = (
 )  # fmt: skip
 MONTH_COLUMNS = (
     "total_messages", "total_conversations", "total_tokens", "total_ai_requests",
-    "total_ai_cost",
+    "total_ai_cost", "total_agents", "message_limit", "messages_remaining", "overage_messages",
 )  # fmt: skip
 
 
@@ -167,7 +167,11 @@ def stored_days(conn: Connection) -> dict[DayKey, Figures]:
 
 
 def recount_months(conn: Connection) -> dict[MonthKey, Figures]:
-    """What monthly_usage_summary must hold of usage_logs, by user and month of UTC."""
+    """What monthly_usage_summary must hold, by user and month of UTC.
+
+    Agents and limit of the running month are today's; of a month that is over nobody can count
+    them any more, so they are taken for right.
+    """
     months: defaultdict[MonthKey, list[Any]] = defaultdict(list)
     for user, at, *row in conn.execute(
         "SELECT user_id, created_at, usage_type, total_tokens, total_cost"
@@ -175,20 +179,37 @@ def recount_months(conn: Connection) -> dict[MonthKey, Figures]:
     ):
         utc = at.astimezone(UTC)
         months[user, utc.year, utc.month].append(row)
+    frames = {
+        key: (row["total_agents"], row["message_limit"]) for key, row in stored_months(conn).items()
+    }
+    for user, year, month, *frame in conn.execute(
+        "SELECT p.id, extract(year FROM now() AT TIME ZONE 'UTC')::int,"
+        " extract(month FROM now() AT TIME ZONE 'UTC')::int,"
+        " (SELECT count(*) FROM public.agents AS a WHERE a.user_id = p.id), p.monthly_message_limit"
+        " FROM public.user_profiles AS p"
+    ):
+        frames[user, year, month] = (frame[0], frame[1])
+    return {key: usage_of(rows, *frames.get(key, (None, 0))) for key, rows in months.items()}
+
+
+def usage_of(rows: list[Any], agents: int | None, limit: int) -> Figures:
+    """The columns of monthly_usage_summary from a month's logs."""
+    messages = sum(kind == "message" for kind, _, _ in rows)
     return {
-        key: {
-            "total_messages": sum(kind == "message" for kind, _, _ in rows),
-            "total_conversations": sum(kind == "conversation" for kind, _, _ in rows),
-            "total_tokens": sum(tokens for _, tokens, _ in rows),
-            "total_ai_requests": sum(tokens > 0 for _, tokens, _ in rows),
-            "total_ai_cost": total(cost for _, _, cost in rows),
-        }
-        for key, rows in months.items()
+        "total_messages": messages,
+        "total_conversations": sum(kind == "conversation" for kind, _, _ in rows),
+        "total_tokens": sum(tokens for _, tokens, _ in rows),
+        "total_ai_requests": sum(tokens > 0 for _, tokens, _ in rows),
+        "total_ai_cost": total(cost for _, _, cost in rows),
+        "total_agents": agents,
+        "message_limit": limit,
+        "messages_remaining": max(limit - messages, 0),
+        "overage_messages": max(messages - limit, 0),
     }
 
 
 def stored_months(conn: Connection) -> dict[MonthKey, Figures]:
-    """What monthly_usage_summary holds of usage_logs."""
+    """What monthly_usage_summary holds."""
     return {
         (row[0], row[1], row[2]): dict(zip(MONTH_COLUMNS, row[3:], strict=True))
         for row in conn.execute(

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from db.pool import Connection
 from tests.integration.people import sign_up
-from tests.recount import DAY_COLUMNS, recount_counters, recount_days, recount_months
+from tests.recount import DAY_COLUMNS, recount_counters, recount_days, recount_months, usage_of
 
 
 def agent_in(conn: Connection, zone: str) -> tuple[UUID, UUID]:
@@ -126,8 +126,17 @@ def test_months_and_counters_are_counted_as_by_hand(conn: Connection) -> None:
 
     months, counters = recount_months(conn), recount_counters(conn)
 
-    assert [tuple(months[key].values()) for key in sorted(months)] == [
+    assert [tuple(months[key].values())[:5] for key in sorted(months)] == [
         (1, 1, 10, 1, Decimal("0.5")),
         (0, 0, 0, 0, Decimal("0.25")),
     ]
+    assert usage_of([("message", 0, Decimal(0))] * 3, 1, 2) == {
+        **months[owner, 2024, 4],
+        "total_messages": 3,
+        "total_ai_cost": 0,
+        "total_agents": 1,
+        "message_limit": 2,
+        "messages_remaining": 0,
+        "overage_messages": 1,
+    }
     assert counters == {agent: (1, 2, 0), talk: (2,)}
