@@ -56,7 +56,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Delete what is old: finished jobs, their logs, caches, ticks."""
+    """Delete what is old: finished jobs, caches, ticks, analytics events, logs, ended mails."""
 
 
 @dataclass(frozen=True, slots=True)
