@@ -24,5 +24,8 @@ SELECT EXISTS (SELECT FROM public.agents WHERE embedding_model = %(model)s)
 INSERT INTO public.usage_logs
     (user_id, agent_id, usage_type, ai_model, prompt_tokens, total_tokens, unit_cost, total_cost)
 SELECT a.user_id, a.id, 'embedding', %(model)s, %(tokens)s::int, %(tokens)s::int,
-       %(cost)s::numeric / %(tokens)s::int, %(cost)s::numeric
-FROM public.agents AS a WHERE a.id = %(agent_id)s
+       paid.usd / %(tokens)s::int, paid.usd
+FROM public.agents AS a CROSS JOIN (
+    SELECT coalesce(worker.usage_cost_usd(%(model)s, 'embedding', %(tokens)s::int, 0, now()),
+                    %(cost)s::numeric) AS usd) AS paid
+WHERE a.id = %(agent_id)s

@@ -142,9 +142,12 @@ def claim_model(conn: Connection, *, agent_id: UUID, model: str) -> None:
 
 
 def log_embedding(
-    conn: Connection, payer: Payer, *, model: str, tokens: int, unit_cost: Decimal, cost: Decimal
+    conn: Connection, payer: Payer, *, model: str, tokens: int, cost: Decimal
 ) -> None:
-    """One usage row for one paid request; costs in USD, `unit_cost` of one token."""
+    """One usage row for one paid request; `cost` in USD is for models without a price in the table.
+
+    `tokens` is at least 1.
+    """
     conn.execute(
         SQL.log_embedding,
         {
@@ -152,7 +155,6 @@ def log_embedding(
             "agent_id": payer.agent_id,
             "model": model,
             "tokens": tokens,
-            "unit_cost": unit_cost,
             "total_cost": cost,
         },
     )

@@ -68,10 +68,13 @@ UPDATE public.agents SET embedding_model = %(model)s
 WHERE id = %(agent_id)s AND embedding_model IS NULL
 
 -- name: log_embedding
+-- By the price table, as all usage; what it does not know costs what the caller reckons.
 INSERT INTO public.usage_logs
     (user_id, agent_id, usage_type, ai_model, prompt_tokens, total_tokens, unit_cost, total_cost)
-VALUES (%(user_id)s, %(agent_id)s, 'embedding', %(model)s, %(tokens)s, %(tokens)s,
-        %(unit_cost)s, %(total_cost)s)
+SELECT %(user_id)s, %(agent_id)s, 'embedding', %(model)s, %(tokens)s::int, %(tokens)s::int,
+       paid.usd / %(tokens)s::int, paid.usd
+FROM (SELECT coalesce(worker.usage_cost_usd(%(model)s, 'embedding', %(tokens)s::int, 0, now()),
+                      %(total_cost)s::numeric) AS usd) AS paid
 
 -- name: create_source
 INSERT INTO public.knowledge_sources (agent_id, name, type, content, url, file_url, file_name)

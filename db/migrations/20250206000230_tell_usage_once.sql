@@ -121,7 +121,8 @@ BEGIN
             WHERE n.user_id = p.id AND n.period_start = p.usage_period_start
               AND n.mark = private.usage_mark(p.monthly_messages_used, p.monthly_message_limit))
         ORDER BY p.id LIMIT users_max FOR NO KEY UPDATE OF p SKIP LOCKED)
-    SELECT count(*) FILTER (WHERE private.tell_of_mark(u.profile)) INTO told FROM untold AS u;
+    SELECT count(*) FILTER (WHERE private.tell_of_mark(u.profile))::int INTO told
+    FROM untold AS u;
     RETURN told;
 END $$;
 COMMENT ON FUNCTION worker.tell_of_usage IS

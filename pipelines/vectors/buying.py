@@ -272,12 +272,7 @@ class Buying:
         tokens = embedded.tokens or counted
         cost = self._price(tokens)
         sources.log_embedding(
-            conn,
-            self._order.payer,
-            model=self._embedder.model,
-            tokens=tokens,
-            unit_cost=cost / tokens,
-            cost=cost,
+            conn, self._order.payer, model=self._embedder.model, tokens=tokens, cost=cost
         )
         return tokens
 
