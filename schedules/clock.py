@@ -21,8 +21,9 @@ from db.pool import AWAY, Connection, connect, wait_for
 from db.schedules import State
 from schedules.times import due_ticks, next_tick, trigger_of
 from schedules.timetable import TIMETABLE, Schedule
-from workers.jobs import encode, enqueue, kind_of
+from workers.jobs import enqueue, kind_of
 from workers.lease import Lease
+from workers.payloads import encode
 
 # Looked at this often whatever the alarms say: they go by this machine's clock.
 SWEEP_S = 1.0

@@ -13,7 +13,8 @@ from uuid import UUID
 from db import jobs, waits
 from db.pool import Connection
 from pipelines.errors import Permanent
-from workers.jobs import BULK_JOBS, Payload, check, encode, kind_of
+from workers.jobs import BULK_JOBS, Payload, kind_of
+from workers.payloads import check, encode
 
 BATCH_JOBS_MAX = 100_000
 

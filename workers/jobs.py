@@ -4,20 +4,19 @@ The same table stands in SQL (`worker.kinds`), for callers that insert rows; a t
 Imports are light: the web tier imports this module to enqueue.
 """
 
-import json
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any, get_args
 from uuid import UUID
 
 from db import jobs
 from db.lanes import Limit
 from db.pool import Connection
 from workers import tracing
+from workers.copying import Due, copied_rows
 from workers.outcome import Plan, RetryPlan
+from workers.payloads import check, encode, has_ids, kind_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        return re.sub(r"(?<!^)(?=[A-Z])", "_", self.payload.__name__).lower()
+        return kind_name(self.payload)
 
     @property
     def max_attempts(self) -> int:
@@ -373,7 +372,7 @@ def enqueue_many(
     count = 0
     for kind, group in groupby(payloads, key=kind_of):
         with tracing.enqueuing(conn, kind.name):
-            if kind.unique_by is not None or (tenant is None and names_tenant(kind)):
+            if kind.unique_by is not None or (tenant is None and has_ids(kind.payload)):
                 args = [encode(check(payload)) for payload in group]
                 for start in range(0, len(args), BULK_JOBS):
                     jobs.enqueue_many(
@@ -391,95 +390,5 @@ def enqueue_many(
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """When copied jobs shall run, by the database's clock."""
-
-    at: datetime
-    is_later: bool
-
-
-def copied_rows(
-    kind: Kind,
-    payloads: Iterable[Payload],
-    tenant: UUID | None,
-    due: "Due",
-    priority: int,
-) -> Iterator[tuple[Any, ...]]:
-    """Rows as `db.jobs.copy_jobs` takes them. A time to come is promoted when it is there."""
-    state = "scheduled" if due.is_later else "available"
-    for payload in payloads:
-        args = encode(check(payload))
-        limit_key = None if kind.limit_by is None else args.get(kind.limit_by)
-        yield (
-            kind.name,
-            kind.queue,
-            tenant,
-            priority,
-            state,
-            json.dumps(args),
-            limit_key,
-            due.at,
-            kind.max_attempts,
-        )
-
-
-def names_tenant(kind: Kind) -> bool:
-    """Whether the database derives the tenant from an id among the arguments."""
-    return any(value_type(field) is UUID for field in fields(kind.payload))
-
-
-def check(payload: Payload) -> Payload:
-    """The payload itself. Raises TypeError where a value is of another type than declared."""
-    for name, wanted, optional in SHAPES[type(payload)]:
-        value = getattr(payload, name)
-        if type(value) is not wanted and not (optional and value is None):
-            raise TypeError(
-                f'job kind "{kind_of(payload).name}": argument "{name}" must be of type '
-                f"{wanted.__name__}, not {type(value).__name__}"
-            )
-    return payload
-
-
 def kind_of(payload: Payload) -> Kind:
     return BY_PAYLOAD[type(payload)]
-
-
-def encode(payload: Payload) -> dict[str, Any]:
-    """The payload as JSON values; arguments that are None are left out."""
-    values = ((name, getattr(payload, name)) for name, _, _ in SHAPES[type(payload)])
-    return {
-        name: str(value) if isinstance(value, UUID) else value
-        for name, value in values
-        if value is not None
-    }
-
-
-def decode(kind: Kind, args: dict[str, Any]) -> Payload:
-    """The inverse of encode. Raises TypeError or ValueError for arguments of another shape."""
-    ids = [name for name, wanted, _ in SHAPES[kind.payload] if wanted is UUID and name in args]
-    return kind.payload(**args | {name: UUID(args[name]) for name in ids} if ids else args)
-
-
-def shape(payload: type[Any]) -> tuple[tuple[str, type, bool], ...]:
-    """(name, type, whether it may be None) of each argument."""
-    return tuple(
-        (field.name, value_type(field), field.default is not MISSING) for field in fields(payload)
-    )
-
-
-def value_type(field: Field[Any]) -> Any:
-    """The type of an argument without its `| None`."""
-    return next((t for t in get_args(field.type) if t is not type(None)), field.type)
-
-
-SHAPES = {payload: shape(payload) for payload in BY_PAYLOAD}
-
-
-def args_schema(kind: Kind) -> dict[str, str]:
-    """The kind's arguments as `worker.kinds.args` writes them: {"sleep_ms": "int?"}."""
-    sql_names = {str: "text", UUID: "uuid", int: "int", bool: "bool"}
-    return {
-        field.name: sql_names[value_type(field)] + ("" if field.default is MISSING else "?")
-        for field in fields(kind.payload)
-    }

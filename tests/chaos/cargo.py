@@ -14,7 +14,8 @@ import psycopg
 from db import jobs
 from db.pool import Connection, connect
 from workers import chains
-from workers.jobs import Probe, encode
+from workers.jobs import Probe
+from workers.payloads import encode
 
 PARCEL_JOBS = 50
 BATCH_JOBS = 9

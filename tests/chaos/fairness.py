@@ -7,7 +7,8 @@ from uuid import UUID
 from db import jobs
 from db.pool import connect
 from tests.chaos.world import World
-from workers.jobs import Probe, encode, enqueue_many
+from workers.jobs import Probe, enqueue_many
+from workers.payloads import encode
 
 FLOODER, GUEST = UUID(int=0xA), UUID(int=0xB)
 WORK = Probe(sleep_ms=30)

@@ -6,7 +6,8 @@ from uuid import UUID
 from db import jobs
 from db.pool import Connection
 from tests.processes import Avivro, wait_until
-from workers.jobs import Probe, encode, enqueue_many
+from workers.jobs import Probe, enqueue_many
+from workers.payloads import encode
 
 FLOODER, GUEST = UUID(int=0xA), UUID(int=0xB)
 FLOOD_JOBS = 4000

@@ -11,7 +11,8 @@ from db.jobs import Finish
 from db.lanes import Limit
 from db.pool import Connection, connect
 from tests.queueing import claim_one, dispatch, start_worker, state
-from workers.jobs import KINDS, args_schema
+from workers.jobs import KINDS
+from workers.payloads import args_schema
 
 ALIVE = 60
 
@@ -70,7 +71,7 @@ def test_the_kinds_in_sql_are_those_of_the_code(conn: Connection) -> None:
         name: {
             "kind": name,
             "queue": kind.queue,
-            "args": args_schema(kind),
+            "args": args_schema(kind.payload),
             "max_attempts": kind.max_attempts,
             "unique_by": kind.unique_by,
             "rerun": kind.rerun,

@@ -37,10 +37,8 @@ from workers.jobs import (
     SendWeeklyDigests,
     SummarizeUsage,
     SwitchModel,
-    args_schema,
-    decode,
-    encode,
 )
+from workers.payloads import args_schema, decode, encode
 
 ROOT = Path(jobs.__file__).parent.parent
 SOURCE_ID = UUID("8c3f6a52-6f0e-4f0d-9f3e-0d6a1f1f9a11")
@@ -107,14 +105,14 @@ def test_every_kind_runs_in_a_queue_that_exists() -> None:
     "payload", [IndexSource(SOURCE_ID), Probe(sleep_ms=5, crash=False), Prune()]
 )
 def test_a_payload_survives_the_way_through_json(payload: jobs.Payload) -> None:
-    assert decode(jobs.kind_of(payload), encode(payload)) == payload
+    assert decode(type(payload), encode(payload)) == payload
 
 
 def test_optional_arguments_are_marked_in_the_schema() -> None:
-    assert args_schema(KINDS["index_source"]) == {"source_id": "uuid"}
-    assert args_schema(KINDS["probe"])["sleep_ms"] == "int?"
+    assert args_schema(KINDS["index_source"].payload) == {"source_id": "uuid"}
+    assert args_schema(KINDS["probe"].payload)["sleep_ms"] == "int?"
 
 
 def test_a_wrong_argument_cannot_be_decoded() -> None:
     with pytest.raises(TypeError):
-        decode(KINDS["probe"], {"slep_ms": 1})
+        decode(KINDS["probe"].payload, {"slep_ms": 1})

@@ -6,7 +6,8 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from db.jobs import Claimed
-from workers.jobs import KINDS, LOOP_QUEUES, Payload, decode
+from workers.jobs import KINDS, LOOP_QUEUES, Payload
+from workers.payloads import decode
 from workers.tools import Toolbox, Tools
 
 P = TypeVar("P", bound=Payload)
@@ -43,13 +44,13 @@ def load_doorways() -> None:
 
 def run_job(job: Claimed, toolbox: Toolbox) -> Result:
     """Do the work of a claimed job: its result. Raises what went wrong."""
-    payload = decode(KINDS[job.kind], job.args)
+    payload = decode(KINDS[job.kind].payload, job.args)
     result: Result = DOORWAYS[job.kind](payload, toolbox.for_job(job))
     return result
 
 
 async def run_on_loop(job: Claimed, toolbox: Toolbox) -> Result:
     """As run_job, for a doorway that is `async def`."""
-    payload = decode(KINDS[job.kind], job.args)
+    payload = decode(KINDS[job.kind].payload, job.args)
     result: Result = await DOORWAYS[job.kind](payload, toolbox.for_job(job))
     return result

@@ -14,7 +14,8 @@ from workers import config, runway, stack
 from workers.cli import console, credentials, judge, stats
 from workers.cli.services import services
 from workers.config import Config
-from workers.jobs import KINDS, args_schema
+from workers.jobs import KINDS
+from workers.payloads import args_schema
 
 
 def register(app: typer.Typer) -> None:
@@ -179,7 +180,7 @@ def check_schema(conn: Connection, url: str, found: Config) -> list[Check]:
 def check_kinds(conn: Connection) -> Check:
     """Whether SQL callers and this code agree on what may be enqueued."""
     in_database = {row["kind"]: row["args"] for row in jobs.list_kinds(conn)}
-    in_code = {name: args_schema(kind) for name, kind in KINDS.items()}
+    in_code = {name: args_schema(kind.payload) for name, kind in KINDS.items()}
     same = in_database == in_code
     return ("job kinds", same, f"{len(in_code)} kinds" if same else "run `avivro migrate`")
 
