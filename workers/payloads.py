@@ -5,13 +5,15 @@ Fields are `str`, `UUID`, `int` or `bool`, or one of these `| None = None`.
 
 import re
 from dataclasses import MISSING, Field, fields
-from functools import cache
 from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 Payload = TypeVar("Payload")
+# (name, type, whether it may be None) of each argument.
+Shape = tuple[tuple[str, type, bool], ...]
 
 SQL_NAMES = {str: "text", UUID: "uuid", int: "int", bool: "bool"}
+SHAPES: dict[type, Shape] = {}
 
 
 def kind_name(payload: type) -> str:
@@ -21,12 +23,11 @@ def kind_name(payload: type) -> str:
 
 def check(payload: Payload) -> Payload:
     """The payload itself. Raises TypeError where a value is of another type than declared."""
-    declared: type[Any] = type(payload)
-    for name, wanted, optional in shape(declared):
+    for name, wanted, optional in shape(type(payload)):
         value = getattr(payload, name)
         if type(value) is not wanted and not (optional and value is None):
             raise TypeError(
-                f'job kind "{kind_name(declared)}": argument "{name}" must be of type '
+                f'job kind "{kind_name(type(payload))}": argument "{name}" must be of type '
                 f"{wanted.__name__}, not {type(value).__name__}"
             )
     return payload
@@ -44,8 +45,7 @@ def encode(payload: object) -> dict[str, Any]:
 
 def decode(payload: type[Payload], args: dict[str, Any]) -> Payload:
     """The inverse of encode. Raises TypeError or ValueError for arguments of another shape."""
-    declared: type[Any] = payload
-    ids = [name for name, wanted, _ in shape(declared) if wanted is UUID and name in args]
+    ids = [name for name, wanted, _ in shape(payload) if wanted is UUID and name in args]
     return payload(**args | {name: UUID(args[name]) for name in ids} if ids else args)
 
 
@@ -62,12 +62,14 @@ def args_schema(payload: type) -> dict[str, str]:
     }
 
 
-@cache
-def shape(payload: type[Any]) -> tuple[tuple[str, type, bool], ...]:
-    """(name, type, whether it may be None) of each argument."""
-    return tuple(
-        (field.name, value_type(field), field.default is not MISSING) for field in fields(payload)
-    )
+def shape(payload: type[Any]) -> Shape:
+    """Read once: jobs are enqueued by the thousand."""
+    if payload not in SHAPES:
+        SHAPES[payload] = tuple(
+            (field.name, value_type(field), field.default is not MISSING)
+            for field in fields(payload)
+        )
+    return SHAPES[payload]
 
 
 def value_type(field: Field[Any]) -> Any:
