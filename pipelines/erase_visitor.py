@@ -22,9 +22,9 @@ ROUNDS_MAX = 5
 BATCH_ROWS = 500
 # Each conversation may take a few late rows with it.
 BATCH_CONVERSATIONS = 50
-# At most some thousands of rows are changed at once, and some hundred thousands looked at.
+# At most some thousands of rows are changed at once, and some ten thousands looked at.
 CHANGED_PAGES = 64
-READ_PAGES = 2048
+READ_PAGES = 512
 
 
 class Take(Protocol):

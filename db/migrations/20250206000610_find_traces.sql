@@ -8,7 +8,8 @@ $$;
 -- JSON as it is searched: escaped quotes and line ends part words as plain ones do.
 CREATE FUNCTION private.unfold(json_text text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
-    SELECT regexp_replace(replace(json_text, '\"', '"'), '\\[bfnrt]', ' ', 'g')
+    SELECT replace(replace(replace(replace(replace(replace(json_text,
+        '\"', '"'), '\n', ' '), '\r', ' '), '\t', ' '), '\b', ' '), '\f', ' ')
 $$;
 
 -- Addresses as whole ones: ann@example.com is not part of joann@example.com. Digits of a phone may
@@ -35,21 +36,11 @@ LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
              regexp_replace(to_json(visitor_id)::text, '^"|"$', '', 'g'))) AS escaped
 $$;
 
--- By the id of an erased row, or by what names the visitor; that not where it is another agent's
--- and not this one's.
-CREATE FUNCTION worker.tells_of_visitor(
-    request_id uuid, agent_id uuid, contacts text, visitors text, words text
-) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = '' COST 10000 AS $$
-    SELECT EXISTS (
-        SELECT FROM regexp_matches(words,
-            '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'gi') AS found (id)
-        JOIN worker.erased_rows AS e
-          ON e.request_id = tells_of_visitor.request_id AND e.id = (found.id)[1]::uuid)
-    OR ((words ~* contacts IS TRUE OR words ~ visitors IS TRUE)
-        AND (SELECT bool_or(lower(named.id[1]) = tells_of_visitor.agent_id::text)
-             FROM regexp_matches(words,
-                 '"agent_id" ?: ?"([0-9a-f-]{36})"', 'gi') AS named (id)) IS NOT FALSE)
+-- Whether it names this agent, or none; another agent's visitor is somebody else.
+CREATE FUNCTION private.names_no_other_agent(words text, agent_id uuid) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+    SELECT bool_or(lower(named.id[1]) = agent_id::text) IS NOT FALSE
+    FROM regexp_matches(words, '"agent_id" ?: ?"([0-9a-f-]{36})"', 'gi') AS named (id)
 $$;
 
 -- Which rows of a table are this agent's ($1) or its owner's ($2); null where nobody can tell, and
@@ -88,19 +79,43 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
           WHERE a.attrelid = place AND a.attnum > 0 AND NOT a.attisdropped) AS of_place
 $$;
 
--- The columns in which words can stand, as one JSON value.
+-- The columns in which words can stand, as one JSON text; unfolded in place, for a call for each
+-- row costs more than what it does.
 CREATE FUNCTION private.searched_words(place regclass) RETURNS text
 LANGUAGE sql STABLE SET search_path = '' AS $$
-    SELECT '(SELECT to_jsonb(w) FROM (SELECT '
-           || string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) || ') AS w)'
+    SELECT coalesce(
+        'replace(replace(replace(replace(replace(replace('
+        '(SELECT to_jsonb(w)::text FROM (SELECT '
+        || string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) || ') AS w),'
+        ' ''\"'', ''"''), ''\n'', '' ''), ''\r'', '' ''), ''\t'', '' ''), ''\b'', '' ''),'
+        ' ''\f'', '' '')', 'NULL::text')
     FROM pg_catalog.pg_attribute AS a
     WHERE a.attrelid = place AND a.attnum > 0 AND NOT a.attisdropped
       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'json'::regtype, 'jsonb'::regtype,
-                         'text[]'::regtype, 'jsonb[]'::regtype, 'uuid'::regtype, 'uuid[]'::regtype)
+                         'text[]'::regtype, 'jsonb[]'::regtype, 'uuid[]'::regtype)
 $$;
 
--- Rows of some pages of a table that tell of the visitor. What is said of an account itself (an
--- owner who tries the widget) is not the visitor's.
+-- Whether one of its columns holds the id of an erased row.
+CREATE FUNCTION private.searched_ids(place regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT coalesce(string_agg(
+        format('t.%I IN (SELECT e.id FROM worker.erased_rows AS e WHERE e.request_id = $3)',
+               a.attname), ' OR ' ORDER BY a.attnum), 'false')
+    FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = place AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.atttypid = 'uuid'::regtype
+$$;
+
+-- What is said of an account itself (an owner who tries the widget) is not the visitor's.
+CREATE FUNCTION private.searched_emails(emails text[]) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT ARRAY(SELECT e.email FROM unnest(emails) AS e (email)
+                 WHERE NOT EXISTS (SELECT FROM public.user_profiles AS p
+                                   WHERE lower(p.email) = e.email))
+$$;
+
+-- Rows of some pages of a table that tell of the visitor: by the id of an erased row, or by what
+-- names them.
 CREATE FUNCTION worker.find_traces(request_id uuid, place regclass, page bigint, pages int)
 RETURNS SETOF tid
 LANGUAGE plpgsql STABLE SET search_path = '' AS $$
@@ -108,25 +123,25 @@ DECLARE
     asked worker.erasure_requests;
     contacts text;
     visitors text;
-    words CONSTANT text := private.searched_words(place);
     scope CONSTANT text := private.scope_of(place);
 BEGIN
     SELECT r.* INTO asked FROM worker.erasure_requests AS r WHERE r.id = find_traces.request_id;
-    IF asked.id IS NULL OR words IS NULL THEN
-        RETURN;
-    END IF;
     IF scope IS NOT NULL THEN
         visitors := private.visitor_pattern(asked.visitor_ids);
-        contacts := private.contact_pattern(
-            ARRAY(SELECT e.email FROM unnest(asked.emails) AS e (email)
-                  WHERE NOT EXISTS (SELECT FROM public.user_profiles AS p
-                                    WHERE lower(p.email) = e.email)),
-            asked.phones);
+        contacts := private.contact_pattern(private.searched_emails(asked.emails), asked.phones);
     END IF;
     RETURN QUERY EXECUTE format(
-        'SELECT t.ctid FROM %s AS t WHERE t.ctid >= $6 AND t.ctid < $7 AND %s AND'
-        ' worker.tells_of_visitor($3, $1, $4, $5, private.unfold(%s::text))',
-        place, coalesce(scope, '$2 IS NOT NULL'), words)
+        'SELECT t.ctid FROM %s AS t CROSS JOIN LATERAL (SELECT %s AS words OFFSET 0) AS said'
+        ' WHERE t.ctid >= $6 AND t.ctid < $7 AND %s AND (%s'
+        ' OR ((said.words ~* $4 OR said.words ~ $5)'
+        '     AND private.names_no_other_agent(said.words, $1))'
+        ' OR (said.words ~* ''[0-9a-f]{4}-[0-9a-f]{12}'' AND EXISTS ('
+        '     SELECT FROM regexp_matches(said.words,'
+        '         ''[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'', ''gi'')'
+        '         AS found (id)'
+        '     JOIN worker.erased_rows AS e ON e.request_id = $3 AND e.id = found.id[1]::uuid)))',
+        place, private.searched_words(place), coalesce(scope, '$2 IS NOT NULL'),
+        private.searched_ids(place))
     USING asked.agent_id, asked.user_id, asked.id, contacts, visitors,
           format('(%s,0)', page)::tid, format('(%s,0)', page + pages)::tid;
 END $$;
@@ -143,8 +158,10 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
 $$;
 
 REVOKE EXECUTE ON FUNCTION private.escape_pattern, private.unfold, private.contact_pattern,
-    private.visitor_pattern, worker.tells_of_visitor, private.scope_of, private.searched_words,
-    worker.find_traces, worker.list_trace_places FROM PUBLIC;
+    private.visitor_pattern, private.names_no_other_agent, private.scope_of,
+    private.searched_words, private.searched_ids, private.searched_emails, worker.find_traces,
+    worker.list_trace_places FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION private.escape_pattern, private.unfold, private.contact_pattern,
-    private.visitor_pattern, worker.tells_of_visitor, private.scope_of, private.searched_words,
-    worker.find_traces, worker.list_trace_places TO service_role;
+    private.visitor_pattern, private.names_no_other_agent, private.scope_of,
+    private.searched_words, private.searched_ids, private.searched_emails, worker.find_traces,
+    worker.list_trace_places TO service_role;
