@@ -124,9 +124,7 @@ class _Session:
 
     def _confirm(self, answers: Mapping[str, Judgement]) -> bool:
         """Ask again, alone, what the local judge doubts; False if others had a say in an answer."""
-        suspects = find_suspects(answers, self._here)
-        if len(suspects) > SUSPECTS_MAX:
-            return False
+        suspects = find_suspects(answers, self._here)[:SUSPECTS_MAX]
         self._ask_each(suspects)
         self._leave(suspects)
         return not any(

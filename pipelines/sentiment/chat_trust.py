@@ -8,7 +8,8 @@ from pipelines.sentiment.judgement import Judgement
 # and four in five that were turned to the other pole.
 LOCAL_CONFIDENCE_MIN = 0.5
 GAP_MIN = 0.7
-# An honest call of 25 messages has one or two of these.
+# An honest call of 25 messages has one to three of these. Where the local judge knows a trade
+# badly it doubts more: when the model stands by the plainest, the others are believed.
 SUSPECTS_MAX = 6
 CHANGE_MIN = 0.5
 
