@@ -72,6 +72,8 @@ PROVIDER_TOKENS = Counter(
     "avivro_provider_tokens_total", ("provider", "model"), "Tokens that providers billed.")
 STATS_DIFFERENCES = Counter(
     "avivro_stats_differences_total", (), "Days of daily_stats that a recount found wrong.")
+USAGE_DIFFERENCES = Counter(
+    "avivro_usage_differences_total", (), "Months of usage that were wrong, and nobody had marked.")
 DISPATCH_LAG = Histogram(
     "avivro_dispatch_lag_seconds", ("queue", "kind"),
     "From when a job was due until it was sent to the workers.", QUICK_S + SLOW_S)
@@ -84,7 +86,7 @@ DURATION = Histogram(
 
 COUNTERS = (
     ATTEMPTS, DISCARDS, RESCUES, RENEWALS, EPOCH_CHANGES, PROVIDER_CALLS, PROVIDER_TOKENS,
-    STATS_DIFFERENCES,
+    STATS_DIFFERENCES, USAGE_DIFFERENCES,
 )  # fmt: skip
 HISTOGRAMS = (DISPATCH_LAG, CLAIM_TO_START, DURATION)
 

@@ -14,7 +14,8 @@ from tests.integration.schema_world import OWNER, build, columns, insert, row_id
 
 FIELDS = {
     "user_profiles": """id email full_name company_name avatar_url phone subscription_tier
-        subscription_status monthly_message_limit monthly_messages_used usage_period_start""",
+        subscription_status monthly_message_limit monthly_messages_used usage_period_start
+        billing_anchor_day""",
     "agents": """id user_id name description avatar_url ai_model temperature max_tokens
         system_prompt welcome_message tone enable_sentiment_analysis enable_lead_capture
         primary_color widget_position widget_size is_published public_url embed_code

@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from db.embedded import Services
 from db.pool import Connection, connect
@@ -189,6 +192,56 @@ def test_a_start_that_is_set_back_gives_no_day_a_second_time(user: Connection) -
     ]
 
 
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["count", "count", "pass", "pass", "set back", "anchor"]),
+        st.integers(0, 75),
+    ),
+    max_size=14,
+)
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(anchor_day=st.integers(1, 31), steps=STEPS)
+def test_whatever_moves_a_start_nothing_is_counted_twice_and_no_day_is_in_two_periods(
+    user: Connection, anchor_day: int, steps: list[tuple[str, int]]
+) -> None:
+    """Nor is it lost, but for what somebody counts in a period that is over already."""
+    counted, today = 0, date(2025, 1, 31)
+    with user.transaction(force_rollback=True):
+        put(user, usage_period_start="2025-01-01", billing_anchor_day=anchor_day)
+        for what, number in steps:
+            match what:
+                case "count":
+                    counted += number
+                    user.execute(
+                        "UPDATE user_profiles SET monthly_messages_used = monthly_messages_used"
+                        " + %s",
+                        [number],
+                    )
+                case "pass":
+                    today += timedelta(days=number)
+                case "set back":
+                    user.execute(
+                        "UPDATE user_profiles SET usage_period_start = usage_period_start - %s",
+                        [number],
+                    )
+                case "anchor":
+                    put(user, billing_anchor_day=number % 31 + 1)
+            user.execute("SELECT worker.end_periods(NULL, %s)", [today])
+
+        periods = [(row[0], row[1], row[2]) for row in kept(user)]
+        used = one(user, "SELECT monthly_messages_used FROM user_profiles")
+
+    kept_or_running = sum(period[2] for period in periods) + used
+    is_set_back = "set back" in {what for what, number in steps if number}
+    assert kept_or_running <= counted if is_set_back else kept_or_running == counted
+    assert all(began < ended for began, ended, _ in periods)
+    assert all(before[1] <= after[0] for before, after in pairwise(periods))
+
+
 def test_two_messages_at_the_boundary_end_one_period_and_both_count(
     conn: Connection, database_url: str
 ) -> None:
@@ -197,7 +250,7 @@ def test_two_messages_at_the_boundary_end_one_period_and_both_count(
     for _ in range(5):
         conn.execute("DELETE FROM worker.billing_periods")
         put(conn, usage_period_start="2025-01-31", monthly_messages_used=9)
-        together = threading.Barrier(callers)
+        together = threading.Barrier(callers + 1)
 
         def count(together: threading.Barrier = together) -> None:
             with connect(database_url, autocommit=True) as own:
@@ -205,7 +258,14 @@ def test_two_messages_at_the_boundary_end_one_period_and_both_count(
                 for _ in range(calls):
                     own.execute("SELECT increment_message_usage(%s)", [OWNER])
 
+        def reset(together: threading.Barrier = together) -> None:
+            with connect(database_url, autocommit=True) as own:
+                together.wait()
+                for _ in range(calls):
+                    own.execute("SELECT reset_monthly_usage()")
+
         threads = [threading.Thread(target=count) for _ in range(callers)]
+        threads.append(threading.Thread(target=reset))
         for thread in threads:
             thread.start()
         for thread in threads:
