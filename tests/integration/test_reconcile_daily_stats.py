@@ -85,7 +85,6 @@ def test_a_night_that_is_cut_short_is_gone_on_with(
     assert (cut["agents"], cut["complete"]) == (1, False)
     serve(conn)
     assert_days_are_right(conn)
-    assert agent
 
 
 def test_days_that_are_only_late_are_no_differences(
