@@ -37,8 +37,8 @@ ROLES = ("user", "assistant", "system")
 EVENTS = ("widget_opened", "widget_open", "widget.opened", "message_sent", "widget_closed")
 USAGE = ("message", "conversation", "knowledge_chunk", "embedding", "api_call", "export")
 COSTS = (Decimal(0), Decimal("0.0000000001"), Decimal("0.0123456789"), Decimal("1234567.89"))
-VISITORS = 4
-AGENTS = 4
+VISITORS = 3
+AGENTS = 3
 
 
 @dataclass
@@ -55,12 +55,12 @@ class Rows:
     usage: list[UUID] = field(default_factory=list)
 
     def moment(self, number: int) -> datetime:
-        """Near a midnight of one of ZONES, a day before or after included; or just now."""
+        """Near a midnight of one of ZONES, up to three days before or after; or just now."""
         if number % 10 == 9:
             return datetime.now(UTC)
         number, zone = divmod(number, len(ZONES))
         number, offset = divmod(number, len(OFFSETS))
-        day = DAYS[self.place % len(DAYS)] + timedelta(days=number % 3 - 1)
+        day = DAYS[self.place % len(DAYS)] + timedelta(days=number % 7 - 3)
         return day.replace(tzinfo=ZoneInfo(ZONES[zone])).astimezone(UTC) + OFFSETS[offset]
 
 
@@ -71,7 +71,7 @@ def people(conn: Connection, place: int = 0, *, agents: int = AGENTS) -> Rows:
         rows.users.append(sign_up(conn, uuid4().hex))
     for number in range(agents):
         add_agent(conn, rows, number, 0, 0)
-    for number in range(2 * agents):
+    for number in range(3 * agents):
         add_conversation(conn, rows, number, 5 * number, number)
         add_messages(conn, rows, number, 7 * number, number)
     return rows

@@ -29,7 +29,7 @@ from tests.stepping import Stepped, hold_job
 WRITERS = 3
 STORIES_MAX = 4
 # `make stress` loads the profile of this name.
-EXAMPLES = 2_000 if settings.get_current_profile_name() == "stress" else 12
+EXAMPLES = 2_000 if settings.get_current_profile_name() == "stress" else 20
 RUNS_MAX = 30
 STORIES = {"aggregate": aggregate_daily_stats.run, "summarize": summarize_usage.run}
 # A step that would wait for another's transaction is left out.
@@ -48,7 +48,7 @@ ACTIONS = (
     + ["summarize"] * 3
     + ["step"] * 20
 )
-NUMBERS = st.integers(0, 99)
+NUMBERS = st.integers(0, 399)
 STEPS = st.lists(
     st.tuples(st.sampled_from(ACTIONS), st.integers(0, WRITERS - 1), NUMBERS, NUMBERS, NUMBERS),
     min_size=8,

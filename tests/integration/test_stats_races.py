@@ -200,6 +200,34 @@ def test_a_first_visit_that_commits_late_makes_the_later_one_a_return(
     assert wrong(conn) == {}
 
 
+def test_an_aggregation_that_is_held_up_overwrites_nothing_newer(
+    conn: Connection, database_url: str
+) -> None:
+    """It has looked before the last visit, and writes after another has counted that one."""
+    agent = make_agent(conn)
+    visit(conn, agent, "2024-03-01 12:00+00")
+    aggregate(database_url)
+    for day in (1, 2):
+        visit(conn, agent, f"2024-03-0{day} 13:00+00")
+    fence = hold_job(database_url, "aggregate_daily_stats")
+
+    with connect(database_url) as holding:
+        holding.execute("SELECT FROM public.daily_stats WHERE agent_id = %s FOR UPDATE", (agent,))
+        stories = []
+        for _ in range(2):
+            stories.append(
+                Stepped(database_url, lambda pool: aggregate_daily_stats.run(fence(pool)))
+            )
+            stories[-1].gate.open()
+            stories[-1].thread.join(0.3)
+            visit(conn, agent, "2024-03-02 14:00+00")
+    for story in stories:
+        story.finish()
+    aggregate(database_url)
+
+    assert wrong(conn) == {}
+
+
 def test_a_row_without_a_time_stops_nobody(conn: Connection, database_url: str) -> None:
     """Owners may write the time of a lead; infinity lies in no day."""
     agent = make_agent(conn)
