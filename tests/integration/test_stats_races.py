@@ -1,4 +1,4 @@
-"""Races that made daily figures wrong for good, or would make a visitor wait; each one played."""
+"""Races that would leave figures wrong for good, or make a visitor wait; each one played."""
 
 import threading
 from collections.abc import Callable
@@ -8,9 +8,15 @@ import pytest
 
 from db.fence import Fence
 from db.pool import Connection, connect, open_pool
-from pipelines import aggregate_daily_stats
+from pipelines import aggregate_daily_stats, summarize_usage
 from tests.integration.people import sign_up
-from tests.recount import differences, recount_days, stored_days
+from tests.recount import (
+    differences,
+    recount_days,
+    recount_months,
+    stored_days,
+    stored_months,
+)
 from tests.stepping import Stepped, hold_job, running_job
 
 # More than an aggregation has, so that the last of them lets it end.
@@ -226,6 +232,34 @@ def test_an_aggregation_that_is_held_up_overwrites_nothing_newer(
     aggregate(database_url)
 
     assert wrong(conn) == {}
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_usage_logged_while_its_month_is_summed_is_counted(
+    conn: Connection, database_url: str, is_first: bool
+) -> None:
+    user = sign_up(conn, "owner")
+    if not is_first:
+        log_usage(conn, user)
+    conn.execute(
+        "INSERT INTO public.usage_logs (user_id, usage_type) VALUES (%s, 'message')", (user,)
+    )
+    fence = hold_job(database_url, "summarize_usage")
+
+    with connect(database_url) as late:
+        log_usage(late, user)
+        story = Stepped(database_url, lambda pool: summarize_usage.run(fence(pool)))
+        story.gate.open()
+        story.thread.join(0.3)
+    story.finish()
+
+    story = Stepped(database_url, lambda pool: summarize_usage.run(fence(pool)))
+    story.finish()
+    assert differences(stored_months(conn), recount_months(conn)) == {}
+
+
+def log_usage(conn: Connection, user: UUID) -> None:
+    conn.execute("SELECT public.log_usage(%s, NULL, 'message', 5, 0.5)", (user,))
 
 
 def test_a_row_without_a_time_stops_nobody(conn: Connection, database_url: str) -> None:
