@@ -39,10 +39,12 @@ def take_marks(conn: Connection, *, agents_max: int, marks_max: int, pairs_max: 
     """Delete the marks of those agents that wait longest, and return what they mean together.
 
     At most about `pairs_max` days of agents, but all marks of each; marks of agents that are
-    gone are among them. The agents stay held until the transaction ends.
+    gone are among them. The agents stay held until the transaction ends, and the planner is kept
+    to indexes.
     """
+    conn.execute(SQL.plan_by_index)
     bounds = {"agents_max": agents_max, "marks_max": marks_max, "pairs_max": pairs_max}
-    rows = conn.execute(SQL.take_marks, {"oldest_max": marks_max, **bounds}).fetchall()
+    rows = conn.execute(SQL.take_marks, {"oldest_max": 2 * pairs_max, **bounds}).fetchall()
     return [Mark(*row) for row in rows]
 
 
@@ -107,8 +109,8 @@ def mark_strays(conn: Connection, conversation_ids: Sequence[UUID]) -> int:
 def recompute_days(conn: Connection, agent_ids: Sequence[UUID], days: Sequence[date]) -> int:
     """Compute the day of each pair from the raw rows; how many rows changed, came or went.
 
-    Pairs are taken place by place; the agents must be locked. For the rest of the transaction
-    the planner is kept to indexes.
+    Pairs are taken place by place; the agents must be locked. The planner is kept to indexes
+    until the transaction ends.
     """
     conn.execute(SQL.plan_by_index)
     values = {"agent_ids": list(agent_ids), "days": list(days)}

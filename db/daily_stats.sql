@@ -2,8 +2,8 @@
 -- none is deleted meanwhile, and their locks so that nothing older is stored over something newer.
 
 -- name: plan_by_index
--- Before recompute_days in the same transaction: on statistics from a quiet hour the planner would
--- read the whole table for each day.
+-- Before what follows in the same transaction: on statistics from a quiet hour the planner would
+-- read all marks for each agent, and a whole table for each day.
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 

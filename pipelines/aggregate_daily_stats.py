@@ -12,7 +12,7 @@ from db.pool import Connection
 
 # Of one transaction: some tenths of a second, whatever was imported.
 AGENTS_MAX = 500
-MARKS_MAX = 50_000
+MARKS_MAX = 20_000
 PAIRS_MAX = 1_000
 # Days of one mark of everything; what is left is marked again.
 WIDE_DAYS_MAX = 366
