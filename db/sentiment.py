@@ -130,6 +130,11 @@ class ShownMessage:
     text: str
 
 
+def plan_by_index(conn: Connection) -> None:
+    """Until the end of the transaction."""
+    conn.execute(SQL.plan_by_index)
+
+
 def load_agent(conn: Connection, agent_id: UUID) -> Agent | None:
     cursor = conn.cursor(row_factory=class_row(Agent))
     return cursor.execute(SQL.load_agent, {"agent_id": agent_id}).fetchone()

@@ -113,6 +113,7 @@ def wait(held_since: float | None) -> float:
 def take_turn(desk: Desk, agent_id: UUID, *, known: Mapping[Key, Judged]) -> Turn | None:
     """Serve the oldest marks; None where there is none. What is `known` is not asked again."""
     with desk.db.read() as conn:
+        sentiment.plan_by_index(conn)
         agent = sentiment.load_agent(conn, agent_id)
         marks = sentiment.list_marks(conn, agent_id, rows_max=BATCH_MARKS)
         unscored = list_unscored(conn, agent_id, marks)
@@ -203,6 +204,7 @@ class Batch:
 
 def store(conn: Connection, batch: Batch, hearing: Hearing) -> Turn:
     """Write scores, what they cost, and that their marks are served."""
+    sentiment.plan_by_index(conn)
     sentiment.lock_owner(conn, batch.agent_id)
     sentiment.lock_agent(conn, batch.agent_id)
     marked = [*dict.fromkeys(mark.conversation_id for mark in batch.marks)]

@@ -4,11 +4,13 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from db import sentiment
 from db.pool import Connection, connect
 from pipelines.errors import Snooze
 from tests.integration.schema_world import acting_as
@@ -147,3 +149,52 @@ def test_owners_edit_through_row_level_security(world: Scoring) -> None:
         marked = world.count("worker.sentiment_marks")
 
     assert (seen, marked) == (([None], 1), 1)
+
+
+SCANNED = ("messages", "sentiment_analysis")
+
+
+@pytest.mark.parametrize(
+    "statement", ["list_unscored", "store_scores", "find_settled", "list_scored"]
+)
+def test_a_batch_reads_its_rows_by_index_on_stale_statistics(
+    world: Scoring, statement: str
+) -> None:
+    """Right after an import, the planner believes that the tables are empty."""
+    world.conn.execute("ANALYZE")
+    world.conn.execute(
+        "INSERT INTO conversations (agent_id) SELECT %s FROM generate_series(1, 1000)",
+        (world.agent_id,),
+    )
+    world.conn.execute(
+        "INSERT INTO messages (conversation_id, role, content)"
+        " SELECT id, 'user', 'good' FROM conversations, generate_series(1, 5)"
+    )
+    values = {
+        "agent_id": world.agent_id,
+        "conversation_ids": [
+            row["id"] for row in world.rows("SELECT id FROM conversations LIMIT 200")
+        ],
+        "scores": "[]",
+        "chars_max": 4000,
+        "rows_max": 50,
+        "messages_max": 200,
+    }
+
+    with world.conn.transaction():
+        sentiment.plan_by_index(world.conn)
+        query = b"EXPLAIN (FORMAT JSON) " + getattr(sentiment.SQL, statement)
+        row = world.conn.execute(query, values).fetchone()
+
+    assert row is not None
+    scans = [node for node in nodes_of(row[0][0]["Plan"]) if node["Relation Name"] in SCANNED]
+    assert scans
+    assert [node for node in scans if not node.keys() & {"Index Cond", "Recheck Cond"}] == []
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All scans of tables within a plan."""
+    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
+        yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes_of(child)
