@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from db import prices
+from db import prices, sources
 from db.embedded import Services
 from db.pool import Connection, connect
 from db.prices import Terms
 from tests.conftest import fresh_database
-from tests.integration.schema_world import OWNER, sign_up
+from tests.integration.schema_world import OWNER, insert, row, row_id, sign_up
 from tests.processes import Avivro
 
 SONNET = "anthropic/claude-3.5-sonnet"
@@ -201,3 +203,26 @@ def test_a_wrong_price_is_refused(commands: Avivro, arguments: tuple[str, ...], 
     ended = commands.run("prices", *arguments)
 
     assert (ended.returncode, says in ended.stderr) == (2, True)
+
+
+@dataclass(frozen=True)
+class Payer:
+    user_id: UUID
+    agent_id: UUID
+
+
+def test_an_embedding_is_paid_by_the_table_before_the_programs_own_price(
+    world: Connection,
+) -> None:
+    insert(world, "agents", row("agents"))
+    payer = Payer(OWNER, row_id("agents"))
+    set_price(world, "text-embedding-ada-002", JUNE, embedding="0.5")
+
+    for model in ("text-embedding-ada-002", "our-gateway"):
+        sources.log_embedding(world, payer, model=model, tokens=10, cost=Decimal("0.003"))
+
+    paid = world.execute("SELECT ai_model, total_cost, unit_cost FROM usage_logs ORDER BY 2")
+    assert paid.fetchall() == [
+        ("text-embedding-ada-002", Decimal("0.000005"), Decimal("0.0000005")),
+        ("our-gateway", Decimal("0.003"), Decimal("0.0003")),
+    ]
