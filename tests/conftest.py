@@ -1,6 +1,7 @@
 """Real servers for every test that asks: one embedded pair a session, a fresh database a test."""
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psutil
 import pytest
 import redis
 from hypothesis import settings
@@ -31,6 +33,9 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 TEMPLATE = "avivro_template"
+MEMORY = Path("/dev/shm")
+# Each of a few processes at once takes about a hundred megabytes, now and then some hundred.
+MEMORY_BYTES_MIN = 2 * 1024**3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,8 +69,23 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """An embedded Postgres and Redis of their own, gone with the session."""
-    with TemporaryDirectory(prefix="avivro-tests-") as home, serve(Path(home)) as running:
+    with (
+        TemporaryDirectory(prefix="avivro-tests-", dir=find_memory()) as home,
+        serve(Path(home)) as running,
+    ):
         yield running
+
+
+def find_memory() -> Path | None:
+    """A folder that is kept in memory, where there is room for one; None is the usual place.
+
+    A test's database is a thousand files: on a disk, making and deleting them cost more than most
+    tests do. What must survive a crash is tested with homes of its own.
+    """
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    room = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+    return MEMORY if room >= MEMORY_BYTES_MIN else None
 
 
 @pytest.fixture(scope="session")
