@@ -158,7 +158,7 @@ BEGIN
         SELECT mark_sentiment_range.agent_id, u.conversation_id FROM unscored AS u
         ORDER BY u.first_at, u.conversation_id
     )
-    SELECT count(*), coalesce(sum(u.messages), 0)
+    SELECT count(*), coalesce(sum(u.messages), 0)::bigint
     INTO marked_conversations, unscored_messages FROM unscored AS u;
     RETURN NEXT;
 END $$;
