@@ -363,3 +363,23 @@ def test_marks_of_an_agent_that_is_being_deleted_are_left_alone(
     assert served == {other}
     serve(conn)
     assert_days_are_right(conn)
+
+
+def test_days_are_found_by_index_on_statistics_of_an_empty_database(undone: Connection) -> None:
+    undone.execute("ANALYZE conversations, messages, leads, worker.stats_marks")
+    agent = add_agent(undone, add_owner(undone))
+    conversation = add_conversation(undone, agent, f"{DAY} 12:00+00")
+    undone.execute(
+        "INSERT INTO messages (conversation_id, role, content, created_at)"
+        " SELECT %s, 'user', 'x', now() - n * interval '1 hour' FROM generate_series(1, 3000) AS n",
+        (conversation,),
+    )
+
+    undone.execute(daily_stats.SQL.plan_by_index)
+    days = {"agent_ids": [agent], "days": [DAY]}
+    plan = undone.execute(b"EXPLAIN " + daily_stats.SQL.recompute_days, days).fetchall()
+
+    text = "\n".join(line for (line,) in plan)
+    assert "messages_agent_id_created_at_idx" in text
+    assert "conversations_agent_id_visitor_id_created_at_idx" in text
+    assert "Seq Scan" not in text
