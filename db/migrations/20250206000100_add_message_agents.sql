@@ -23,6 +23,18 @@ CREATE TRIGGER fill_message_agent_on_update
         IS DISTINCT FROM (NEW.conversation_id, NEW.agent_id))
     EXECUTE FUNCTION private.fill_message_agent();
 
+-- That is no edit, whoever corrects it; by its name it comes after touch_updated_at.
+CREATE FUNCTION private.keep_updated_at() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    NEW.updated_at := OLD.updated_at;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER untouch_updated_at BEFORE UPDATE OF agent_id ON public.messages
+    FOR EACH ROW WHEN (OLD.conversation_id = NEW.conversation_id
+        AND OLD.agent_id IS DISTINCT FROM NEW.agent_id)
+    EXECUTE FUNCTION private.keep_updated_at();
+
 -- Its conversation may be moving in a transaction that the row trigger could not see. The
 -- counters, whose triggers come first by name, have waited for that one and hold the conversation
 -- until we commit: what is read now stays.
@@ -58,5 +70,5 @@ CREATE TRIGGER remain_with_conversation AFTER UPDATE OF conversation_id ON publi
     FOR EACH ROW WHEN (OLD.conversation_id <> NEW.conversation_id)
     EXECUTE FUNCTION private.remain_with_conversation();
 
-REVOKE EXECUTE ON FUNCTION private.fill_message_agent, private.fix_message_agents,
-    private.remain_with_conversation FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION private.fill_message_agent, private.keep_updated_at,
+    private.fix_message_agents, private.remain_with_conversation FROM PUBLIC;

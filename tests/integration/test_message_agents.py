@@ -135,10 +135,12 @@ def test_a_message_that_is_locked_while_its_conversation_moves_follows_it(
         conn.execute("SET lock_timeout = '2s'")
         conn.execute("UPDATE conversations SET agent_id = %s", (agents[1],))
         left_behind = strays(conn)
+        before = conn.execute("SELECT updated_at FROM messages ORDER BY id").fetchall()
         scoring.commit()
     serve(conn)
 
     assert (left_behind, strays(conn)) == (1, 0)
+    assert conn.execute("SELECT updated_at FROM messages ORDER BY id").fetchall() == before
     assert_days_are_right(conn)
 
 
