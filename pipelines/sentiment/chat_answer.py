@@ -78,7 +78,7 @@ def _read_label(value: object) -> Label | None:
 
 def _number(value: object, least: float) -> float | None:
     """None for what is not a number from `least` to 1: a boolean is not, nor NaN, nor "0.5"."""
-    if type(value) not in (int, float) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return round(float(value), DIGITS) if least <= value <= 1 else None
 

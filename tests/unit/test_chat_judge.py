@@ -190,11 +190,21 @@ def test_who_stands_where_and_under_which_id_is_new_each_time() -> None:
     companies = [gather(TEXTS, Random(seed)) for seed in range(20)]
 
     assert len({each for company in companies for each in company.texts}) > 20 * len(TEXTS)
-    assert len({tuple(company.texts.values()) for company in companies}) == 20
+    orders = {tuple(text for text in each.texts.values() if text in PLAIN) for each in companies}
+    assert len(orders) == 20
     for company in companies:
         first, *_, last = company.texts
         assert {first, last} < set(company.controls)
         assert sorted(company.controls.values()) == ["negative"] * 2 + ["positive"] * 2
+
+
+def test_an_answer_that_leaves_out_a_pole_of_the_controls_shows_nothing() -> None:
+    company = gather(TEXTS, Random(1))
+    known = LocalJudge().judge(["I love it"])[0]
+    answers = {each: known for each in company.texts if company.controls.get(each) != "negative"}
+
+    assert not company.is_shown(answers)
+    assert company.is_shown(dict.fromkeys(company.texts, known))
 
 
 # Answers that cannot be used.
@@ -366,6 +376,8 @@ def test_a_label_and_its_score_agree(label: Any, score: float, agree: bool) -> N
     [
         {"score": 10**400},
         {"score": None},
+        {"score": True},
+        {"confidence": True},
         {"score": [0.5]},
         {"confidence": -0.1},
         {"label": ["positive"]},
