@@ -334,3 +334,36 @@ def test_many_writers_and_recomputations_end_equal_to_a_recount(
 
     assert errors == []
     assert stored(world) == recount(world)
+
+
+def test_nothing_that_is_added_is_lost_to_recomputations(
+    world: Connection, database_url: str
+) -> None:
+    """Each run finds something to mend, and has to write while others add."""
+    writers, calls = 4, 40
+    done = threading.Event()
+
+    def add() -> None:
+        with connect(database_url) as own:
+            for _ in range(calls):
+                own.execute("SELECT log_usage(%s, NULL, 'message', 1, 0.1)", [OWNER])
+                own.execute("SELECT pg_sleep(0.002)")
+                own.commit()
+
+    def recompute() -> None:
+        with held(world, database_url, "summarize_usage") as fence:
+            while not done.is_set():
+                world.execute("UPDATE monthly_usage_summary SET total_conversations = 7")
+                run(fence, everybody=True)
+
+    adding = [threading.Thread(target=add) for _ in range(writers)]
+    recomputing = threading.Thread(target=recompute)
+    for thread in [*adding, recomputing]:
+        thread.start()
+    for thread in adding:
+        thread.join()
+    done.set()
+    recomputing.join()
+
+    assert stored(world) == recount(world)
+    assert one(world, "SELECT sum(total_messages) FROM monthly_usage_summary") == writers * calls
