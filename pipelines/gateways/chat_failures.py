@@ -84,17 +84,22 @@ def to_error(refusal: Refusal, *, model: str, now: datetime) -> JobError:
                 f"{PROVIDER} is in trouble (HTTP {status})",
                 retry_after_s=asked_wait_s(refusal.headers, now=now),
             )
-        case 400 | 403 | 413 | 422 if is_of_content(refusal):
-            return ContentRefused(
-                f"{PROVIDER} does not judge these messages (HTTP {status}): {_shown(refusal)}"
-            )
-        case 403:
-            return Misconfigured(
-                f"{PROVIDER} does not let this API key use the model {model} (HTTP 403):"
-                f" {_shown(refusal)}"
-            )
         case _:
-            return Permanent(f"{PROVIDER} refused the request (HTTP {status}): {_shown(refusal)}")
+            return _refused_for_good(refusal, model)
+
+
+def _refused_for_good(refusal: Refusal, model: str) -> Permanent:
+    status = refusal.status
+    if status in (400, 403, 413, 422) and is_of_content(refusal):
+        return ContentRefused(
+            f"{PROVIDER} does not judge these messages (HTTP {status}): {_shown(refusal)}"
+        )
+    if status == 403:
+        return Misconfigured(
+            f"{PROVIDER} does not let this API key use the model {model} (HTTP 403):"
+            f" {_shown(refusal)}"
+        )
+    return Permanent(f"{PROVIDER} refused the request (HTTP {status}): {_shown(refusal)}")
 
 
 def is_of_content(refusal: Refusal) -> bool:
