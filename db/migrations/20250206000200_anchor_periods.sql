@@ -78,8 +78,8 @@ CREATE TABLE worker.billing_periods (
 );
 COMMENT ON TABLE worker.billing_periods IS
     'Usage periods that are over, with the counter, limit and tier they ended with. Periods of one '
-    'user never overlap. One that was begun and ended by nobody, for nothing was counted in it, has '
-    'no row until it is closed: what lies between two rows, or between the last row and '
+    'user never overlap. A period that nobody began, for nothing was counted in it, has no row '
+    'until it is closed: what lies between two rows, or between the last row and '
     'usage_period_start, was empty.';
 COMMENT ON COLUMN worker.billing_periods.period_end IS 'The first day (UTC) after the period.';
 ALTER TABLE worker.billing_periods ENABLE ROW LEVEL SECURITY;
@@ -224,27 +224,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION public.reset_monthly_usage IS
     'Starts the period of every profile whose last one is over, and says how many; twice is once.';
-
-CREATE OR REPLACE FUNCTION private.mail_of_usage() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-DECLARE
-    mark CONSTANT int := CASE
-        WHEN NEW.monthly_messages_used >= NEW.monthly_message_limit THEN 100 ELSE 80 END;
-BEGIN
-    PERFORM private.write_email(
-        NEW.id, 'usage_limit', jsonb_build_object(
-            'messages_used', NEW.monthly_messages_used,
-            'messages_limit', NEW.monthly_message_limit,
-            'plan_name', initcap(NEW.subscription_tier),
-            'resets_on', private.next_period_start(
-                NEW.billing_anchor_day, NEW.usage_period_start)),
-        private.email_id('usage_limit', NEW.id::text, NEW.usage_period_start::text, mark::text,
-                         NEW.monthly_message_limit::text));
-    RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'usage mail of user %: %', NEW.id, SQLERRM;
-    RETURN NULL;
-END $$;
 
 REVOKE EXECUTE ON FUNCTION private.period_starts, worker.end_periods FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION private.period_starts, worker.end_periods TO service_role;
