@@ -1,6 +1,7 @@
 """Scores while visitors write and owners edit, delete and move: no error, and right in the end."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -119,23 +120,32 @@ def test_scores_are_right_after_any_mix_of_writers(world: Scoring) -> None:
     assert [world.whole(conversation) for conversation in conversations] == stored
 
 
-def test_an_agent_is_deleted_while_its_conversations_are_scored(world: Scoring) -> None:
-    def delete(agent_id: UUID) -> int:
-        with connect(world.url, autocommit=True) as own:
-            own.execute("DELETE FROM agents WHERE id = %s", (agent_id,))
-        return 0
+def test_a_deletion_that_began_first_never_waits_for_scores(world: Scoring) -> None:
+    """It holds the agent and wants its conversations next: whoever scores holds none of them."""
+    world.converse("this is bad")
 
-    for _ in range(8):
-        world.agent_id = world.add_agent()
-        for _ in range(10):
-            world.converse("this is bad", "good")
-        at_once(
-            [lambda: delete(world.agent_id)],
-            [lambda stopped: keep_scoring(world, world.judge, stopped)],
-        )
-        world.run()
+    with ThreadPoolExecutor(1) as threads, connect(world.url) as deleting:
+        deleting.execute("SELECT FROM agents WHERE id = %s FOR UPDATE", (world.agent_id,))
+        scored = threads.submit(world.run)
+        wait_until_somebody_waits(world.url)
+        deleting.execute("DELETE FROM agents WHERE id = %s", (world.agent_id,))
+        deleting.commit()
+        result = scored.result(timeout=30)
 
+    assert result == {"messages": 0, "conversations": 0, "complete": True}
     assert world.count("worker.sentiment_marks") == world.count("sentiment_analysis") == 0
+    assert world.count("usage_logs") == 1
+
+
+def wait_until_somebody_waits(url: str) -> None:
+    deadline = time.monotonic() + 30
+    with connect(url, autocommit=True) as conn:
+        while not conn.execute(
+            "SELECT true FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_owners_edit_through_row_level_security(world: Scoring) -> None:
