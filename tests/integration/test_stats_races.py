@@ -10,6 +10,7 @@ from db.fence import Fence
 from db.pool import Connection, connect, open_pool
 from pipelines import aggregate_daily_stats, summarize_usage
 from tests.integration.people import sign_up
+from tests.processes import wait_until
 from tests.recount import (
     differences,
     recount_days,
@@ -182,6 +183,27 @@ def test_a_message_that_is_being_edited_follows_its_conversation(
     assert wrong(conn) == {}
 
 
+def test_a_message_written_while_its_conversation_moves_counts_for_the_new_agent(
+    conn: Connection, database_url: str
+) -> None:
+    old, new = make_agent(conn), make_agent(conn)
+    talk = visit(conn, old)
+
+    with connect(database_url) as moving, connect(database_url) as saying:
+        moving.execute("UPDATE public.conversations SET agent_id = %s WHERE id = %s", (new, talk))
+        end = in_turn(
+            saying,
+            "INSERT INTO public.messages (conversation_id, role, content)"
+            " VALUES (%s, 'user', 'text')",
+            (talk,),
+        )
+        moving.commit()
+        end()
+    aggregate(database_url)
+
+    assert wrong(conn) == {}
+
+
 def run_once(url: str) -> None:
     with connect(url, autocommit=True) as conn, open_pool(url, size_max=2) as pool:
         aggregate_daily_stats.run(Fence(pool, running_job(conn, "aggregate_daily_stats"), 1))
@@ -225,7 +247,7 @@ def test_an_aggregation_that_is_held_up_overwrites_nothing_newer(
                 Stepped(database_url, lambda pool: aggregate_daily_stats.run(fence(pool)))
             )
             stories[-1].gate.open()
-            stories[-1].thread.join(0.3)
+            wait_until_held_up(conn, stories[-1], waiting=len(stories))
             visit(conn, agent, "2024-03-02 14:00+00")
     for story in stories:
         story.finish()
@@ -250,12 +272,26 @@ def test_usage_logged_while_its_month_is_summed_is_counted(
         log_usage(late, user)
         story = Stepped(database_url, lambda pool: summarize_usage.run(fence(pool)))
         story.gate.open()
-        story.thread.join(0.3)
+        wait_until_held_up(conn, story)
     story.finish()
 
     story = Stepped(database_url, lambda pool: summarize_usage.run(fence(pool)))
     story.finish()
     assert differences(stored_months(conn), recount_months(conn)) == {}
+
+
+def wait_until_held_up(conn: Connection, story: Stepped, *, waiting: int = 1) -> None:
+    """Until so many wait for a lock, or the story is over without having waited."""
+
+    def is_held_up() -> bool:
+        row = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+        assert row is not None
+        return story.is_over or int(row[0]) >= waiting
+
+    wait_until(is_held_up, "the story waits", deadline_s=30)
 
 
 def log_usage(conn: Connection, user: UUID) -> None:
