@@ -54,8 +54,8 @@ def undone(shared: Connection) -> Iterator[Connection]:
 
 
 def scatter(conn: Connection, agent: UUID, around: datetime, dice: Random) -> None:
-    """Rows every quarter of an hour or so, for two days before and after."""
-    for quarter in range(-192, 193, 3):
+    """Rows every hour and a half or so, for two days before and after."""
+    for quarter in range(-192, 193, 6):
         at = around + timedelta(minutes=15 * quarter, seconds=dice.randrange(-20, 900))
         visitor = f"v{dice.randrange(12)}"
         label = dice.choice([None, "positive", "neutral", "negative"])
