@@ -96,9 +96,7 @@ CREATE TRIGGER mark_month_of_limit AFTER UPDATE OF monthly_message_limit ON publ
 CREATE OR REPLACE FUNCTION public.log_usage(
     user_id uuid, agent_id uuid, usage_type text, tokens int DEFAULT 0, cost numeric DEFAULT 0
 ) RETURNS uuid
-LANGUAGE plpgsql SECURITY INVOKER
-SET search_path = '' SET avivro.usage_is_summed = 'on'
-AS $$
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
     log_id uuid;
@@ -106,11 +104,13 @@ DECLARE
     used int := coalesce(tokens, 0);
     price numeric(20, 10) := coalesce(cost, 0);
 BEGIN
+    PERFORM set_config('avivro.usage_is_summed', 'on', true);
     INSERT INTO public.usage_logs
         (user_id, agent_id, usage_type, total_tokens, unit_cost, total_cost)
     VALUES (log_usage.user_id, log_usage.agent_id, log_usage.usage_type, used,
             CASE WHEN used > 0 THEN price / used ELSE price END, price)
     RETURNING id INTO log_id;
+    PERFORM set_config('avivro.usage_is_summed', '', true);
 
     INSERT INTO public.monthly_usage_summary AS s
         (user_id, year, month, total_messages, total_conversations, total_agents, total_tokens,
