@@ -71,11 +71,15 @@ BEGIN
     END IF;
 END $$;
 
+-- The job before the request, as the worker locks them: else who asks again while it runs and the
+-- worker wait for each other. A request that is done meanwhile is followed by a new one.
 CREATE FUNCTION private.add_erasure(asked_agent uuid, asked_visitor text, asked_email text)
 RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
     spelt CONSTANT text := lower(btrim(asked_email));
+    asked_hash CONSTANT bytea := sha256(convert_to(
+        jsonb_build_array(asked_agent, asked_visitor, spelt)::text, 'UTF8'));
     owner_id uuid;
     request_id uuid;
 BEGIN
@@ -85,18 +89,22 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no agent %', asked_agent USING ERRCODE = 'no_data_found';
     END IF;
-    INSERT INTO worker.erasure_requests AS r
-        (agent_id, user_id, identity_hash, visitor_id, email, visitor_ids, emails)
-    VALUES (asked_agent, owner_id,
-            sha256(convert_to(
-                jsonb_build_array(asked_agent, asked_visitor, spelt)::text, 'UTF8')),
-            asked_visitor, spelt, array_remove(ARRAY[asked_visitor], NULL),
-            array_remove(ARRAY[spelt], NULL))
-    ON CONFLICT (agent_id, identity_hash) WHERE state <> 'done' DO UPDATE
-    SET state = CASE r.state WHEN 'running' THEN 'running' ELSE 'requested' END
-    RETURNING r.id INTO request_id;
-    PERFORM worker.enqueue('erase_visitor', jsonb_build_object('request_id', request_id),
-                           tenant => owner_id, unique_key => request_id::text);
+    LOOP
+        INSERT INTO worker.erasure_requests
+            (agent_id, user_id, identity_hash, visitor_id, email, visitor_ids, emails)
+        VALUES (asked_agent, owner_id, asked_hash, asked_visitor, spelt,
+                array_remove(ARRAY[asked_visitor], NULL), array_remove(ARRAY[spelt], NULL))
+        ON CONFLICT (agent_id, identity_hash) WHERE state <> 'done' DO NOTHING;
+        SELECT r.id INTO request_id FROM worker.erasure_requests AS r
+        WHERE r.agent_id = asked_agent AND r.identity_hash = asked_hash AND r.state <> 'done';
+        CONTINUE WHEN request_id IS NULL;
+        PERFORM worker.enqueue('erase_visitor', jsonb_build_object('request_id', request_id),
+                               tenant => owner_id, unique_key => request_id::text);
+        UPDATE worker.erasure_requests AS r
+        SET state = CASE r.state WHEN 'running' THEN 'running' ELSE 'requested' END
+        WHERE r.id = request_id AND r.state <> 'done';
+        EXIT WHEN FOUND;
+    END LOOP;
     RETURN request_id;
 END $$;
 
