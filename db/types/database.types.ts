@@ -956,6 +956,7 @@ export type Database = {
       }
       messages: {
         Row: {
+          agent_id: string | null
           content: string
           conversation_id: string
           correction_id: string | null
@@ -973,6 +974,7 @@ export type Database = {
         }
         ComputedFields: never
         Insert: {
+          agent_id?: string | null
           content: string
           conversation_id: string
           correction_id?: string | null
@@ -989,6 +991,7 @@ export type Database = {
           was_corrected?: boolean
         }
         Update: {
+          agent_id?: string | null
           content?: string
           conversation_id?: string
           correction_id?: string | null
@@ -1163,6 +1166,7 @@ export type Database = {
           created_at: string
           emotions: NonNullable<Json>
           id: string
+          judge: string | null
           keywords: (string)[]
           label: string
           message_id: string | null
@@ -1178,6 +1182,7 @@ export type Database = {
           created_at?: string
           emotions?: NonNullable<Json>
           id?: string
+          judge?: string | null
           keywords?: (string)[]
           label: string
           message_id?: string | null
@@ -1192,6 +1197,7 @@ export type Database = {
           created_at?: string
           emotions?: NonNullable<Json>
           id?: string
+          judge?: string | null
           keywords?: (string)[]
           label?: string
           message_id?: string | null
@@ -1435,6 +1441,7 @@ export type Database = {
       user_profiles: {
         Row: {
           avatar_url: string | null
+          billing_anchor_day: number
           company_name: string | null
           created_at: string
           email: string | null
@@ -1452,6 +1459,7 @@ export type Database = {
         ComputedFields: never
         Insert: {
           avatar_url?: string | null
+          billing_anchor_day?: number
           company_name?: string | null
           created_at?: string
           email?: string | null
@@ -1468,6 +1476,7 @@ export type Database = {
         }
         Update: {
           avatar_url?: string | null
+          billing_anchor_day?: number
           company_name?: string | null
           created_at?: string
           email?: string | null
@@ -1828,6 +1837,17 @@ export type Database = {
           paused_at: string
         }[]
       }
+      get_visitor_erasures: {
+        Args: { agent_id: string }
+        Returns: {
+          counts: Json
+          finished_at: string
+          id: string
+          remains: Json
+          requested_at: string
+          state: string
+        }[]
+      }
       get_webhook_health: {
         Args: { webhook_id: string }
         Returns: {
@@ -1886,6 +1906,10 @@ export type Database = {
       redeliver_webhooks: {
         Args: { delivery_ids: (string)[] }
         Returns: number
+      }
+      request_visitor_erasure: {
+        Args: { agent_id: string; email?: string; visitor_id?: string }
+        Returns: string
       }
       reset_monthly_usage: {
         Args: Record<PropertyKey, never>

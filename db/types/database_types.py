@@ -804,6 +804,7 @@ class MessagesRow:
     feedback_rating: int | None
     created_at: datetime
     updated_at: datetime
+    agent_id: UUID | None
 
 
 class MessagesInsert(TypedDict):
@@ -821,6 +822,7 @@ class MessagesInsert(TypedDict):
     feedback_rating: NotRequired[int | None]
     created_at: NotRequired[datetime]
     updated_at: NotRequired[datetime]
+    agent_id: NotRequired[UUID | None]
 
 
 class MessagesUpdate(TypedDict, total=False):
@@ -838,6 +840,7 @@ class MessagesUpdate(TypedDict, total=False):
     feedback_rating: int | None
     created_at: datetime
     updated_at: datetime
+    agent_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -958,6 +961,7 @@ class SentimentAnalysisRow:
     keywords: list[str]
     created_at: datetime
     updated_at: datetime
+    judge: str | None
 
 
 class SentimentAnalysisInsert(TypedDict):
@@ -973,6 +977,7 @@ class SentimentAnalysisInsert(TypedDict):
     keywords: NotRequired[list[str]]
     created_at: NotRequired[datetime]
     updated_at: NotRequired[datetime]
+    judge: NotRequired[str | None]
 
 
 class SentimentAnalysisUpdate(TypedDict, total=False):
@@ -988,6 +993,7 @@ class SentimentAnalysisUpdate(TypedDict, total=False):
     keywords: list[str]
     created_at: datetime
     updated_at: datetime
+    judge: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -1156,6 +1162,7 @@ class UserProfilesRow:
     usage_period_start: date
     created_at: datetime
     updated_at: datetime
+    billing_anchor_day: int
 
 
 class UserProfilesInsert(TypedDict):
@@ -1173,6 +1180,7 @@ class UserProfilesInsert(TypedDict):
     usage_period_start: NotRequired[date]
     created_at: NotRequired[datetime]
     updated_at: NotRequired[datetime]
+    billing_anchor_day: NotRequired[int]
 
 
 class UserProfilesUpdate(TypedDict, total=False):
@@ -1190,6 +1198,7 @@ class UserProfilesUpdate(TypedDict, total=False):
     usage_period_start: date
     created_at: datetime
     updated_at: datetime
+    billing_anchor_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -1520,6 +1529,20 @@ class GetSyncStateRow:
     paused_at: datetime | None
 
 
+class GetVisitorErasuresArgs(TypedDict):
+    agent_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetVisitorErasuresRow:
+    id: UUID | None
+    state: str | None
+    requested_at: datetime | None
+    finished_at: datetime | None
+    counts: Json
+    remains: Json
+
+
 class GetWebhookHealthArgs(TypedDict):
     webhook_id: UUID
 
@@ -1602,6 +1625,12 @@ class RedeliverWebhookArgs(TypedDict):
 
 class RedeliverWebhooksArgs(TypedDict):
     delivery_ids: list[UUID]
+
+
+class RequestVisitorErasureArgs(TypedDict):
+    agent_id: UUID
+    visitor_id: NotRequired[str]
+    email: NotRequired[str]
 
 
 class RetryKnowledgeSourceArgs(TypedDict):
