@@ -132,7 +132,8 @@ SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM mailed WHERE is_writ
 
 -- name: remind_trials
 -- Three days before the end and one day before it, as the row stands that the user has now. Who
--- hears of it on the last day hears of it once.
+-- hears of it on the last day hears of it once. A profile that turns to a trial writes a row of its
+-- own, which does not know the end: it is not the one that counts.
 WITH ending AS MATERIALIZED (
     SELECT h.user_id, h.trial_ends_at, h.tier, mark.reminder_id,
            (h.trial_ends_at AT TIME ZONE p.time_zone)::date AS ends_on,
@@ -149,10 +150,11 @@ WITH ending AS MATERIALIZED (
         ) AS reminder_id) AS mark
     WHERE h.ended_at IS NULL AND h.trial_ends_at > now()
       AND h.trial_ends_at <= now() + interval '3 days'
-      AND p.subscription_status = 'trialing'
+      AND 'trialing' IN (h.status, p.subscription_status)
       AND NOT EXISTS (
           SELECT FROM public.subscription_history AS later
           WHERE later.user_id = h.user_id AND later.ended_at IS NULL
+            AND (later.status <> 'trialing' OR later.trial_ends_at IS NOT NULL)
             AND (later.started_at, later.id) > (h.started_at, h.id))
       AND NOT EXISTS (SELECT FROM worker.reminders AS r WHERE r.id = mark.reminder_id)
     ORDER BY h.trial_ends_at LIMIT %(rows_max)s FOR KEY SHARE OF p SKIP LOCKED

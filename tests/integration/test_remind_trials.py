@@ -184,6 +184,20 @@ def test_only_the_current_row_counts(conn: Connection, owner: Customer, fence: F
     assert run(fence) == {"ending": 0, "mails": 0}
 
 
+@pytest.mark.parametrize("status", ["active", "trialing"])
+def test_a_row_with_the_trials_own_dates_counts(
+    conn: Connection, owner: Customer, fence: Fence, status: str
+) -> None:
+    conn.execute("UPDATE user_profiles SET subscription_status = %s", (status,))
+    conn.execute(
+        "INSERT INTO subscription_history (user_id, tier, status, started_at, trial_ends_at)"
+        " VALUES (%s, 'starter', 'trialing', now() - interval '11 days', now() + interval '20 h')",
+        (owner.id,),
+    )
+
+    assert run(fence) == {"ending": 1, "mails": 1}
+
+
 def test_who_has_no_address_is_notified_once(
     conn: Connection, owner: Customer, fence: Fence
 ) -> None:
