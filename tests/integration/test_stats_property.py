@@ -29,7 +29,7 @@ from tests.stepping import Stepped, hold_job
 WRITERS = 3
 STORIES_MAX = 4
 # `make stress` loads the profile of this name.
-EXAMPLES = 2_000 if settings.get_current_profile_name() == "stress" else 20
+EXAMPLES = 2_000 if settings.get_current_profile_name() == "stress" else 12
 RUNS_MAX = 30
 STORIES = {"aggregate": aggregate_daily_stats.run, "summarize": summarize_usage.run}
 # A step that would wait for another's transaction is left out.
@@ -44,15 +44,15 @@ ACTIONS = (
     [change.__name__ for change in CHANGES]
     + ["commit"] * 12
     + ["rollback"] * 2
-    + ["aggregate"] * 5
+    + ["aggregate"] * 8
     + ["summarize"] * 3
     + ["step"] * 20
 )
 NUMBERS = st.integers(0, 399)
 STEPS = st.lists(
     st.tuples(st.sampled_from(ACTIONS), st.integers(0, WRITERS - 1), NUMBERS, NUMBERS, NUMBERS),
-    min_size=8,
-    max_size=60,
+    min_size=40,
+    max_size=70,
 )
 
 
@@ -103,6 +103,9 @@ class Play:
         """Everybody commits, every story ends, and further ones run until nothing is marked."""
         for writer in self.writers:
             writer.commit()
+        # All at once: one may wait for another that stands still.
+        for story in self.begun:
+            story.gate.open()
         for story in self.begun:
             story.finish()
         for _ in range(RUNS_MAX):
