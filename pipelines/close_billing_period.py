@@ -159,15 +159,16 @@ def late_messages(count: Counted) -> int:
 def plans_of(
     conn: Connection, user_id: UUID, period: Period, ended: Ended, account: Account
 ) -> list[Segment]:
-    # Changes are known of from the account's first day on: a period before it was brought along,
-    # and its plan is the one that it was ended with.
-    if account.created_at >= period.end_at:
-        return segments(period, [], today=Plan(ended.tier, ended.message_limit))
     changes = [
         Change(change.changed_at, Plan(change.tier, change.message_limit))
         for change in billing.list_changes(conn, user_id, since=period.start_at)
     ]
-    return segments(period, changes, today=Plan(account.tier, account.message_limit))
+    if account.created_at < period.end_at:
+        return segments(period, changes, today=Plan(account.tier, account.message_limit))
+    # A period before the account's first day was brought along, with the plan that it was ended
+    # with: what changed after it says nothing of it.
+    within = [change for change in changes if change.at < period.end_at]
+    return segments(period, within, today=Plan(ended.tier, ended.message_limit))
 
 
 def keep_transaction(conn: Connection, closing: Closing) -> None:

@@ -153,6 +153,22 @@ def test_a_period_before_the_account_has_the_plan_that_it_was_brought_with(
     assert [each["overage_messages"] for each in customer.closings()] == [50]
 
 
+def test_changes_within_a_period_that_was_brought_along_count(
+    conn: Connection, database_url: str
+) -> None:
+    user_id = demo.ensure_user(conn, email="moved@example.com", full_name="Moved")
+    customer = Customer(conn, user_id)
+    customer.put(monthly_message_limit=400)
+    customer.put(usage_period_start=JANUARY, monthly_messages_used=500)
+    half = datetime(2025, 1, 16, 12, tzinfo=UTC)
+    customer.change_plan(half, monthly_message_limit=600, subscription_tier="starter")
+
+    close(conn, database_url, today=FEBRUARY)
+
+    (closing,) = customer.closings()
+    assert (closing["allowance"], closing["tier"]) == (500, "starter")
+
+
 def test_changes_of_counters_and_names_are_no_change_of_plan(customer: Customer) -> None:
     customer.put(full_name="Ann B.", monthly_messages_used=3, subscription_tier="free")
 
