@@ -106,6 +106,37 @@ def test_a_visitor_without_any_right_to_them_moves_the_counters(conn: Connection
     assert moved == (2, 2, 1)
 
 
+def test_a_deleted_message_leaves_the_length_of_its_conversation(conn: Connection) -> None:
+    build(conn)
+    late = uuid4()
+    conn.execute(
+        "INSERT INTO messages (id, conversation_id, role, content, created_at)"
+        " SELECT %s, id, 'user', 'x', created_at + interval '90 s' FROM conversations"
+        " WHERE id = %s",
+        [late, CONVERSATION],
+    )
+
+    conn.execute("DELETE FROM messages WHERE id = %s", [late])
+
+    length = one(conn, "SELECT duration_seconds FROM conversations WHERE id = %s", CONVERSATION)
+    assert length == 90
+
+
+@pytest.mark.parametrize("at", ["1850-01-01", "-infinity", "infinity"])
+def test_a_message_of_any_time_is_written(conn: Connection, at: str) -> None:
+    build(conn)
+    length = "SELECT duration_seconds FROM conversations WHERE id = %s"
+    before = one(conn, length, CONVERSATION)
+
+    conn.execute(
+        "INSERT INTO messages (conversation_id, role, content, created_at)"
+        " VALUES (%s, 'user', 'x', %s)",
+        [CONVERSATION, at],
+    )
+
+    assert one(conn, length, CONVERSATION) == before
+
+
 def test_a_conversation_knows_its_length_and_its_messages(conn: Connection) -> None:
     build(conn)
     conn.execute("UPDATE conversations SET created_at = now() - interval '1 hour'")
