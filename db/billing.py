@@ -226,6 +226,12 @@ def notify(conn: Connection, user_id: UUID, *, title: str, message: str) -> None
     conn.execute(SQL.notify, {"user_id": user_id, "title": title, "message": message})
 
 
+def has_user(conn: Connection, user_id: UUID) -> bool:
+    row = conn.execute(SQL.has_user, {"user_id": user_id}).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
 def list_periods(conn: Connection, *, user_id: UUID | None, rows_max: int) -> list[Kept]:
     rows = conn.execute(SQL.list_periods, {"user_id": user_id, "rows_max": rows_max})
     return [Kept(*row) for row in rows]

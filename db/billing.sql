@@ -120,6 +120,9 @@ SELECT private.emit_user_event('billing.period_closed', %(user_id)s, %(content)s
 INSERT INTO public.notifications (user_id, type, title, message, action_url, action_label)
 VALUES (%(user_id)s, 'billing_update', %(title)s, %(message)s, '/billing', 'View billing')
 
+-- name: has_user
+SELECT EXISTS (SELECT FROM public.user_profiles WHERE id = %(user_id)s)
+
 -- name: list_periods
 -- The latest first.
 SELECT b.user_id, p.email, b.period_start, b.period_end, b.closed_at, b.error_message,

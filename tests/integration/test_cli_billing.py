@@ -1,7 +1,9 @@
 """`avivro billing`, as an operator uses it."""
 
 import json
+from collections.abc import Callable
 from datetime import date
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -47,6 +49,23 @@ def test_closing_by_hand_enqueues_one_job(
     ).fetchall()
     assert [args for _, args in found] == [{"user_id": str(user_id)}]
     assert capsys.readouterr().out.splitlines() == [f"job {found[0][0]}"] * 2
+
+
+@pytest.mark.parametrize("command", [cli.list_periods, cli.close])
+def test_a_user_who_is_not_there_is_named(
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[[UUID], None],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    nobody = uuid4()
+
+    with pytest.raises(SystemExit) as ended:
+        command(nobody)
+
+    assert ended.value.code == 1
+    assert f"there is no user {nobody}" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_terms_that_are_not_given_stay(conn: Connection) -> None:

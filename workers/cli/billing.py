@@ -9,6 +9,7 @@ import typer
 
 from db import billing
 from db.billing import Kept, Tier
+from db.pool import Connection
 from workers.cli import console
 from workers.cli.services import database
 from workers.jobs import CloseBillingPeriod, enqueue
@@ -28,7 +29,7 @@ CURRENCY_CHARS = 3
 
 UserArgument = Annotated[UUID, typer.Argument(metavar="USER", help="The user's id.")]
 AnyUserArgument = Annotated[
-    UUID | None, typer.Argument(metavar="[USER]", help="The user's id; everybody without.")
+    UUID | None, typer.Argument(metavar="USER", help="The user's id; everybody without.")
 ]
 
 
@@ -41,6 +42,9 @@ def list_periods(
     """List periods that are over, the latest first: what was used, and what it costs."""
     with database() as conn:
         found = billing.list_periods(conn, user_id=user, rows_max=limit)
+        # Of accounts that are gone there may be periods.
+        if not found:
+            refuse_unknown(conn, user)
     if as_json:
         console.print_json(found)
         return
@@ -49,6 +53,12 @@ def list_periods(
         ("user", "from", "until", "state", "used", "allowed", "over", "total"),
         [row(each) for each in found],
     )
+
+
+def refuse_unknown(conn: Connection, user: UUID | None) -> None:
+    """Exits with 1 where a user is named who is not there."""
+    if user is not None and not billing.has_user(conn, user):
+        console.fail(f"there is no user {user}", code=1)
 
 
 def row(kept: Kept) -> tuple[object, ...]:
@@ -72,6 +82,7 @@ def close(user: AnyUserArgument = None) -> None:
     """Close what is over now, not at the next hour; prints the job's id."""
     payload = CloseBillingPeriod(user_id=user)
     with database() as conn:
+        refuse_unknown(conn, user)
         job_id = enqueue(conn, payload, unique_key=str(user or "close_billing_period"))
     console.out.print(f"job {job_id}")
 

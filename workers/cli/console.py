@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document; dataclasses become objects, times ISO 8601, ids text."""
+    """One JSON document; dataclasses become objects, times ISO 8601, ids and decimals text."""
     sys.stdout.write(json.dumps(value, default=jsonable, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -28,7 +29,8 @@ def jsonable(value: Any) -> Any:
         return asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value)
+    # Without an exponent: str() of a nought with ten digits is "0E-10".
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

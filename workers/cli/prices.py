@@ -62,6 +62,8 @@ def set_price(
     ] = None,
 ) -> None:
     """Set a model's price from a moment on; rows that have a cost keep it."""
+    if not model.strip():
+        console.fail("the model has no name", code=2)
     terms = Terms(parse_price(input_usd), parse_price(output_usd), parse_price(embedding_usd))
     if terms == Terms(None, None, None):
         console.fail("say at least one of --input, --output and --embedding", code=2)

@@ -58,6 +58,9 @@ def list_requests(
     """List erasures that were asked for, the newest first, and what remained."""
     with database() as conn:
         found = erasures.list_requests(conn, agent_id=agent, rows_max=limit)
+        # Of agents that are gone there may be requests.
+        if agent is not None and not found and erasures.find_owner(conn, agent) is None:
+            console.fail(f"there is no agent {agent}", code=1)
     if as_json:
         console.print_json(found)
         return

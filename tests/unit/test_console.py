@@ -1,0 +1,14 @@
+"""What commands print as JSON."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from workers.cli import console
+
+
+def test_decimals_are_text_without_an_exponent(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json([Decimal("0E-10"), Decimal("1E-10"), Decimal("1E+2"), Decimal("3.50")])
+
+    assert json.loads(capsys.readouterr().out) == ["0.0000000000", "0.0000000001", "100", "3.50"]
