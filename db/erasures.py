@@ -141,13 +141,18 @@ def count_change(conn: Connection, request_id: UUID, *, place: str, rows: int) -
     conn.execute(SQL.count_change, {"request_id": request_id, "place": place, "rows": rows})
 
 
-def leave_incomplete(conn: Connection, request_id: UUID, *, remains: dict[str, int]) -> None:
-    conn.execute(SQL.leave_incomplete, {"request_id": request_id, "remains": Jsonb(remains)})
+def leave_incomplete(conn: Connection, request_id: UUID, *, remains: dict[str, int]) -> bool:
+    """False when it was asked for again meanwhile."""
+    args = {"request_id": request_id, "remains": Jsonb(remains)}
+    return conn.execute(SQL.leave_incomplete, args).rowcount == 1
 
 
-def finish(conn: Connection, request_id: UUID) -> None:
-    """Blank what names the visitor; the owner's trail tells that somebody was erased."""
-    conn.execute(SQL.finish, {"request_id": request_id})
+def finish(conn: Connection, request_id: UUID) -> bool:
+    """Blank what names the visitor; the owner's trail tells that somebody was erased.
+
+    False, and nothing is blank, when it was asked for again meanwhile.
+    """
+    return conn.execute(SQL.finish, {"request_id": request_id}).rowcount == 1
 
 
 def take(conn: Connection, statement: bytes, request_id: UUID, rows_max: int) -> int:

@@ -305,7 +305,7 @@ WHERE r.id = %(request_id)s
 -- name: leave_incomplete
 UPDATE worker.erasure_requests
 SET state = 'incomplete', finished_at = now(), remains = %(remains)s
-WHERE id = %(request_id)s
+WHERE id = %(request_id)s AND state = 'running'
 
 -- name: finish
 -- From here on nobody can tell who it was. The owner's trail says that somebody was erased.
@@ -313,10 +313,10 @@ WITH forgotten AS (
     UPDATE worker.erasure_requests AS r
     SET state = 'done', finished_at = now(), remains = '{}', visitor_id = NULL, email = NULL,
         visitor_ids = '{}', emails = '{}', phones = '{}', names = '{}'
-    WHERE r.id = %(request_id)s
+    WHERE r.id = %(request_id)s AND r.state = 'running'
     RETURNING r.id, r.user_id, r.agent_id, r.counts
 ), rows_forgotten AS (
-    DELETE FROM worker.erased_rows AS e WHERE e.request_id = %(request_id)s
+    DELETE FROM worker.erased_rows AS e USING forgotten AS f WHERE e.request_id = f.id
 )
 INSERT INTO public.activity_logs (user_id, action, resource_type, resource_id, changes)
 SELECT p.id, 'erased', 'visitor', f.id,

@@ -80,12 +80,19 @@ def run(db: Fence, *, request_id: UUID) -> dict[str, Any]:
         remains = look(db, request_id)
         if not remains:
             break
+    return {"state": end(db, request_id, remains), "remains": remains}
+
+
+def end(db: Fence, request_id: UUID, remains: dict[str, int]) -> str:
+    """Who asked meanwhile may mean what came since: then the job is run again."""
     with db.write() as conn:
         if remains:
-            erasures.leave_incomplete(conn, request_id, remains=remains)
+            ended = erasures.leave_incomplete(conn, request_id, remains=remains)
         else:
-            erasures.finish(conn, request_id)
-    return {"state": "incomplete" if remains else "done", "remains": remains}
+            ended = erasures.finish(conn, request_id)
+    if not ended:
+        return "requested"
+    return "incomplete" if remains else "done"
 
 
 def begin(db: Fence, request_id: UUID) -> bool:

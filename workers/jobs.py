@@ -296,7 +296,7 @@ KINDS = {kind.name: kind for kind in (
     Kind(CloseBillingPeriod, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(EraseVisitor, "default", RetryPlan(5, first_s=10), time_limit_s=1800,
-         unique_by="request_id"),
+         unique_by="request_id", rerun=True),
     Kind(SwitchModel, "default", RetryPlan(5, first_s=5), time_limit_s=1800),
     # Two at once agree, so that marks need not wait for the nightly look at everybody.
     Kind(SummarizeUsage, "default", RetryPlan(5, first_s=5), time_limit_s=1800),

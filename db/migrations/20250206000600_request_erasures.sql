@@ -1,7 +1,7 @@
 -- Visitors who want to be forgotten: who asked for it, and how far it came.
 
-INSERT INTO worker.kinds (kind, queue, args, max_attempts, unique_by) VALUES
-    ('erase_visitor', 'default', '{"request_id": "uuid"}', 5, 'request_id');
+INSERT INTO worker.kinds (kind, queue, args, max_attempts, unique_by, rerun) VALUES
+    ('erase_visitor', 'default', '{"request_id": "uuid"}', 5, 'request_id', true);
 
 CREATE TABLE worker.erasure_requests (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -72,7 +72,8 @@ BEGIN
 END $$;
 
 -- The job before the request, as the worker locks them: else who asks again while it runs and the
--- worker wait for each other. A request that is done meanwhile is followed by a new one.
+-- worker wait for each other. A request that is done meanwhile is followed by a new one; one that
+-- runs is run again, for it may have passed what came since.
 CREATE FUNCTION private.add_erasure(asked_agent uuid, asked_visitor text, asked_email text)
 RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
@@ -100,8 +101,7 @@ BEGIN
         CONTINUE WHEN request_id IS NULL;
         PERFORM worker.enqueue('erase_visitor', jsonb_build_object('request_id', request_id),
                                tenant => owner_id, unique_key => request_id::text);
-        UPDATE worker.erasure_requests AS r
-        SET state = CASE r.state WHEN 'running' THEN 'running' ELSE 'requested' END
+        UPDATE worker.erasure_requests AS r SET state = 'requested'
         WHERE r.id = request_id AND r.state <> 'done';
         EXIT WHEN FOUND;
     END LOOP;

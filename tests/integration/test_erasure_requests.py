@@ -1,20 +1,27 @@
-"""Who asks for an erasure and who does it never wait for each other in a circle."""
+"""Who asks again for an erasure: nobody waits in a circle, nothing that came since is missed."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import pytest
+
 from db import erasures
 from db.acting import acting_as
+from db.fence import Fence
 from db.pool import Connection, connect
+from pipelines import erase_visitor
+from pipelines.erase_visitor import look
 from tests.integration.schema_world import OWNER
 from tests.integration.visitor_world import (
     AGENT,
     VISITOR,
     build_owners,
+    find,
     held,
     leave_traces,
     one,
+    talk,
 )
 
 WAIT_S = 20
@@ -48,5 +55,27 @@ def test_who_asks_again_while_it_runs_stops_nobody(conn: Connection, database_ur
         erasures.begin(worker, request_id)
 
     assert again.result() == request_id
-    (found,) = erasures.list_requests(conn, agent_id=AGENT, rows_max=10)
-    assert found.state == "running"
+
+
+def test_who_asks_again_while_it_runs_has_it_run_again(
+    conn: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_owners(conn)
+    leave_traces(conn)
+    request_id = ask(conn)
+
+    def look_and_be_asked(db: Fence, request_id: UUID) -> dict[str, int]:
+        found = look(db, request_id)
+        talk(conn, visitor=VISITOR)
+        ask(conn)
+        return found
+
+    monkeypatch.setattr(erase_visitor, "look", look_and_be_asked)
+    with held(conn, database_url, request_id) as fence:
+        first = erase_visitor.run(fence, request_id=request_id)
+        (will_rerun,) = one(conn, "SELECT rerun FROM worker.jobs WHERE id = %s", fence.job_id)
+        monkeypatch.undo()
+        second = erase_visitor.run(fence, request_id=request_id)
+
+    assert (first["state"], will_rerun, second["state"]) == ("requested", True, "done")
+    assert find(conn, [VISITOR]) == set()
