@@ -102,7 +102,7 @@ class ChatClient:
         self._client.close()
 
     def _ask(self, question: Question, dialect: Dialect) -> Completion:
-        with self._translated(dialect):
+        with self._translated(question, dialect):
             answer = self._client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=[
@@ -114,9 +114,9 @@ class ChatClient:
                 extra_body={dialect.limit_name: question.tokens_max},
             )
             body = json.loads(answer.content)
-        return self._read(body, answer.headers)
+        return self._read(body, answer.headers, question)
 
-    def _read(self, body: Any, headers: Mapping[str, str]) -> Completion:
+    def _read(self, body: Any, headers: Mapping[str, str], question: Question) -> Completion:
         """OpenRouter answers 200 before the model has begun: what fails later stands within."""
         if not isinstance(body, dict):
             raise Transient(f"{PROVIDER} did not answer with a JSON object")
@@ -126,16 +126,23 @@ class ChatClient:
         prompt_tokens, completion_tokens = _read_usage(body)
         error = body.get("error") or choice.get("error")
         if error and not prompt_tokens:
-            raise self._refused(read_refusal(_code_of(error), error, headers))
+            raise self._refused(
+                read_refusal(_code_of(error), error, headers, sent=question.content)
+            )
         text, ending = _read_choice(choice)
         return Completion(text, "broken" if error else ending, prompt_tokens, completion_tokens)
 
     @contextmanager
-    def _translated(self, dialect: Dialect) -> Iterator[None]:
+    def _translated(self, question: Question, dialect: Dialect) -> Iterator[None]:
         try:
             yield
         except openai.APIStatusError as error:
-            refusal = read_refusal(error.status_code, _error_of(error.body), error.response.headers)
+            refusal = read_refusal(
+                error.status_code,
+                _error_of(error.body),
+                error.response.headers,
+                sent=question.content,
+            )
             simpler = simplify(dialect, status=refusal.status, words=refusal.all_words)
             if simpler is not None:
                 raise _NotUnderstood(simpler) from None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 from pipelines.errors import JobError, Misconfigured, Permanent, Transient
 from pipelines.gateways.http_failures import RETRY_AFTER_S_MAX
@@ -16,6 +17,8 @@ from pipelines.gateways.openai_limits import asked_wait_s, is_too_long, rate_lim
 # Credits have to be bought first: asking every few seconds helps nobody.
 CREDITS_RETRY_AFTER_S = 3_600.0
 WORDS_CHARS_MAX = 300
+# So much in common with what was sent is no chance.
+REPEATED_CHARS_MIN = 10
 PROVIDER = "the chat provider"
 
 _MODERATED = re.compile(r"moderat|flagged|content.?(?:policy|filter|management)|safety", re.I)
@@ -28,11 +31,15 @@ class ContentRefused(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One error as the provider sent it; `status` is that of HTTP, or the code within a 200."""
+    """One error as the provider sent it; `status` is that of HTTP, or the code within a 200.
+
+    `sent` is what it may repeat.
+    """
 
     status: int
     words: str = ""
     code: str = ""
+    sent: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,7 +49,9 @@ class Refusal:
         return f"{self.words} {self.code} {self.metadata.get('raw') or ''}"
 
 
-def read_refusal(status: int, error: object, headers: Mapping[str, str]) -> Refusal:
+def read_refusal(
+    status: int, error: object, headers: Mapping[str, str], *, sent: str = ""
+) -> Refusal:
     """Read an `error` object of any server; what is not one has no words."""
     fields = error if isinstance(error, dict) else {}
     code, metadata = fields.get("code"), fields.get("metadata")
@@ -51,6 +60,7 @@ def read_refusal(status: int, error: object, headers: Mapping[str, str]) -> Refu
         status=status,
         words=str(message or ""),
         code=f"{code if isinstance(code, str) else ''} {fields.get('type') or ''}".strip(),
+        sent=sent,
         metadata=metadata if isinstance(metadata, dict) else {},
         headers=headers,
     )
@@ -148,4 +158,32 @@ def _no_credits(refusal: Refusal, now: datetime) -> Transient:
 
 
 def _shown(refusal: Refusal) -> str:
-    return (refusal.words or "it did not say why")[:WORDS_CHARS_MAX]
+    words = hide_repeated(refusal.words[:WORDS_CHARS_MAX], refusal.sent)
+    return words or "it did not say why"
+
+
+def hide_repeated(words: str, sent: str) -> str:
+    """The words, an ellipsis for each run that was sent: visitors' texts do not go into logs.
+
+    Only letters and digits are compared, for either may be escaped.
+    """
+    shown = _plain(words)
+    places = [place for place, char in enumerate(shown) if char.isalnum()]
+    said, known = _letters_of(shown), _letters_of(_plain(sent))
+    hidden = [False] * len(shown)
+    for start in range(len(said) - REPEATED_CHARS_MIN + 1):
+        end = start + REPEATED_CHARS_MIN
+        if said[start:end] in known:
+            first, last = places[start], places[end - 1]
+            hidden[first : last + 1] = [True] * (last + 1 - first)
+    runs = groupby(zip(shown, hidden, strict=True), key=lambda each: each[1])
+    return "".join("…" if is_hidden else "".join(c for c, _ in run) for is_hidden, run in runs)
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return re.sub(r"\\.", " ", text)
+
+
+def _letters_of(text: str) -> str:
+    return "".join(filter(str.isalnum, text))

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -264,6 +265,22 @@ def test_the_key_is_in_no_message_and_in_no_cause(fake: FakeChat) -> None:
 
     assert "***" in str(failure)
     assert KEY not in f"{failure!r} {failure.__cause__!r}"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_what_was_sent_is_not_repeated(fake: FakeChat, status: int) -> None:
+    sent = 'My "secret" is 4711, übrigens'
+    question = Question(
+        "Answer in JSON.", json.dumps({"text": sent}, ensure_ascii=False), "x", {}, 10
+    )
+    fake.always = error(status, f"flagged content: {sent}; {json.dumps(sent)} is not allowed")
+
+    with pytest.raises(JobError) as caught:
+        client_of(fake).complete(question)
+
+    assert re.search("secret|4711|brigens", str(caught.value)) is None
+    assert "flagged conten" in str(caught.value)
+    assert str(caught.value).endswith(" is not allowed")
 
 
 def test_a_wrong_key_is_the_operators_to_mend(fake: FakeChat) -> None:
