@@ -57,7 +57,8 @@ class Desk:
 class Turn:
     """What a turn did. `marks` were served, handed on, or of an agent that wants no scores.
 
-    `unstored` are judgements that are paid for and could not be stored yet.
+    `unstored` are judgements that are paid for and could not be stored yet. `asked_s` is how long
+    the judge took.
     """
 
     asked: int = 0
@@ -65,6 +66,7 @@ class Turn:
     conversations: int = 0
     marks: int = 0
     failure: JobError | None = None
+    asked_s: float = 0.0
     unstored: Mapping[Key, Judged] = field(default_factory=dict)
 
     @property
@@ -93,7 +95,7 @@ def run(
         conversations += turn.conversations
         desk.db.report({"messages": messages, "conversations": conversations})
         if turn.failure is not None:
-            desk = give_way(desk, turn.failure)
+            desk = give_way(desk, turn.failure, asked_s=turn.asked_s)
         held_since = wait(held_since) if turn.is_held_up else None
         last = turn
         if messages >= messages_max or time.monotonic() >= until:
@@ -151,6 +153,7 @@ class Hearing:
     asked: int = 0
     calls: Sequence[Call] = ()
     failure: JobError | None = None
+    asked_s: float = 0.0
 
 
 def hear(
@@ -166,11 +169,13 @@ def hear(
     asked = {key: text for key, text in texts.items() if key not in judged}
     if not asked:
         return Hearing(judged)
+    began_at = time.monotonic()
     verdict = ask(court, [*asked.values()])
     if verdict.failure is None and len(verdict.judged) != len(asked):
         raise ValueError(f"{len(verdict.judged)} judgements of {len(asked)} messages")
     judged |= dict(zip(asked, verdict.judged, strict=False))
-    return Hearing(judged, len(asked), verdict.calls, verdict.failure)
+    asked_s = time.monotonic() - began_at
+    return Hearing(judged, len(asked), verdict.calls, verdict.failure, asked_s)
 
 
 def key_of(message: Unscored) -> Key:
@@ -221,6 +226,7 @@ def store(conn: Connection, batch: Batch, hearing: Hearing) -> Turn:
         conversations=len(own & settled),
         marks=serve_marks(conn, batch, settled),
         failure=hearing.failure,
+        asked_s=hearing.asked_s,
         unstored={key: each for key, each in hearing.judged.items() if key[0] not in stored},
     )
 
@@ -288,13 +294,16 @@ def serve_marks(conn: Connection, batch: Batch, settled: set[UUID]) -> int:
     return handed_on + sentiment.delete_marks(conn, batch.agent_id, mark_ids, sorted(settled))
 
 
-def give_way(desk: Desk, failure: JobError) -> Desk:
-    """The desk with the local judge. Raises a failure that another try may spare."""
-    if isinstance(failure, Transient) and not desk.is_last_try and is_soon(failure):
+def give_way(desk: Desk, failure: JobError, *, asked_s: float) -> Desk:
+    """The desk with the local judge. Raises a failure that another try may spare.
+
+    Whose patience is spent by asking, for `asked_s`, is not told to wait for another try.
+    """
+    if isinstance(failure, Transient) and not desk.is_last_try and is_soon(failure, asked_s):
         raise failure
     log.warning("the local judge takes over: %s", failure)
     return replace(desk, judge=desk.local)
 
 
-def is_soon(failure: Transient) -> bool:
-    return (failure.retry_after_s or 0.0) <= PATIENCE_S
+def is_soon(failure: Transient, asked_s: float) -> bool:
+    return asked_s + (failure.retry_after_s or 0.0) <= PATIENCE_S

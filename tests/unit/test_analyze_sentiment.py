@@ -1,5 +1,6 @@
 """What is asked of a judge, and who takes over where it does not answer."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -108,7 +109,26 @@ def test_a_judge_that_forgets_a_message_is_a_bug() -> None:
 )
 def test_a_short_trouble_is_waited_out(failure: Transient) -> None:
     with pytest.raises(Transient):
-        give_way(desk(), failure)
+        give_way(desk(), failure, asked_s=0.0)
+
+
+def test_a_provider_that_is_silent_for_a_minute_is_not_asked_again() -> None:
+    before = desk()
+
+    after = give_way(before, Transient("late"), asked_s=PATIENCE_S + 0.1)
+
+    assert after.judge == before.local
+
+
+def test_how_long_the_judge_was_asked_is_known() -> None:
+    class Slow:
+        def judge(self, texts: Sequence[str]) -> Verdict:
+            time.sleep(0.05)
+            raise Transient("late")
+
+    hearing = hear(Slow(), [message("one")], {})
+
+    assert hearing.asked_s >= 0.05
 
 
 @pytest.mark.parametrize(
@@ -123,7 +143,7 @@ def test_a_short_trouble_is_waited_out(failure: Transient) -> None:
 def test_after_it_the_local_judge_judges(failure: JobError, is_last_try: bool) -> None:
     before = desk(is_last_try=is_last_try)
 
-    after = give_way(before, failure)
+    after = give_way(before, failure, asked_s=0.0)
 
     assert (after.judge, after.local) == (before.local, before.local)
 
