@@ -235,11 +235,13 @@ WITH gone AS (
 SELECT count(*) FROM gone
 
 -- name: delete_conversations
-WITH gone AS (
-    DELETE FROM public.conversations WHERE id IN (
-        SELECT c.id FROM worker.erased_rows AS e JOIN public.conversations AS c ON c.id = e.id
-        WHERE e.request_id = %(request_id)s LIMIT %(rows_max)s)
-    RETURNING id
+-- Locked in the order in which others lock several of them.
+WITH chosen AS MATERIALIZED (
+    SELECT c.id FROM worker.erased_rows AS e JOIN public.conversations AS c ON c.id = e.id
+    WHERE e.request_id = %(request_id)s
+    ORDER BY c.id LIMIT %(rows_max)s FOR UPDATE OF c
+), gone AS (
+    DELETE FROM public.conversations WHERE id IN (SELECT id FROM chosen) RETURNING id
 )
 SELECT count(*) FROM gone
 

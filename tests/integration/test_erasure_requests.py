@@ -12,7 +12,7 @@ from db.fence import Fence
 from db.pool import Connection, connect
 from pipelines import erase_visitor
 from pipelines.erase_visitor import look
-from tests.integration.schema_world import OWNER
+from tests.integration.schema_world import OWNER, insert
 from tests.integration.visitor_world import (
     AGENT,
     VISITOR,
@@ -79,3 +79,28 @@ def test_who_asks_again_while_it_runs_has_it_run_again(
 
     assert (first["state"], will_rerun, second["state"]) == ("requested", True, "done")
     assert find(conn, [VISITOR]) == set()
+
+
+def test_conversations_go_in_the_order_in_which_others_lock_them(
+    conn: Connection, database_url: str
+) -> None:
+    build_owners(conn)
+    first, *others = [UUID(int=number) for number in range(1, 41)]
+    for id in [*others, first]:
+        insert(conn, "conversations", {"id": id, "agent_id": AGENT, "visitor_id": VISITOR})
+    request_id = ask(conn)
+    erasures.gather(conn, request_id)
+    lock = "SELECT FROM conversations WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+    with (
+        connect(database_url, autocommit=True) as erasing,
+        ThreadPoolExecutor(1) as pool,
+        connect(database_url) as scoring,
+    ):
+        scoring.execute(lock, ([first],))
+        gone = pool.submit(erasures.delete_conversations, erasing, request_id, rows_max=99)
+        wait_until_blocked(conn, erasing.info.backend_pid)
+        scoring.execute(lock, (others,))
+        scoring.commit()
+
+        assert gone.result() == 40
