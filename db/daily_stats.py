@@ -109,10 +109,9 @@ def mark_strays(conn: Connection, conversation_ids: Sequence[UUID]) -> int:
 def recompute_days(conn: Connection, agent_ids: Sequence[UUID], days: Sequence[date]) -> int:
     """Compute the day of each pair from the raw rows; how many rows changed, came or went.
 
-    Pairs are taken place by place; the agents must be locked. The planner is kept to indexes
-    until the transaction ends.
+    Pairs are taken place by place; the agents must be locked. The first call of a connection
+    takes some milliseconds longer, for the plan.
     """
-    conn.execute(SQL.plan_by_index)
     values = {"agent_ids": list(agent_ids), "days": list(days)}
     row = conn.execute(SQL.recompute_days, values).fetchone()
     assert row is not None

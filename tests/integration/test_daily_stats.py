@@ -375,11 +375,16 @@ def test_days_are_found_by_index_on_statistics_of_an_empty_database(undone: Conn
         (conversation,),
     )
 
-    undone.execute(daily_stats.SQL.plan_by_index)
-    days = {"agent_ids": [agent], "days": [DAY]}
-    plan = undone.execute(b"EXPLAIN " + daily_stats.SQL.recompute_days, days).fetchall()
+    plans: list[str] = []
+    undone.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+    undone.execute("LOAD 'auto_explain'")
+    undone.execute(
+        "SET LOCAL auto_explain.log_min_duration = 0;"
+        "SET LOCAL auto_explain.log_nested_statements = on; SET LOCAL client_min_messages = log"
+    )
+    daily_stats.recompute_days(undone, [agent], [DAY])
 
-    text = "\n".join(line for (line,) in plan)
+    text = "\n".join(plans)
     assert "messages_agent_id_created_at_idx" in text
     assert "conversations_agent_id_visitor_id_created_at_idx" in text
     assert "Seq Scan" not in text
