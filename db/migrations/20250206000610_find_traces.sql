@@ -5,10 +5,11 @@ LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
     SELECT regexp_replace(words, '([\\^$.|?*+()\[\]{}#-])', '\\\1', 'g')
 $$;
 
--- JSON as it is searched: escaped quotes and line ends part words as plain ones do.
+-- JSON as it is searched: escaped quotes and line ends part words as plain ones do. A backslash is
+-- unfolded first, or the quote after one that ends a text would be taken for an escaped one.
 CREATE FUNCTION private.unfold(json_text text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
-    SELECT replace(replace(replace(replace(replace(replace(json_text,
+    SELECT replace(replace(replace(replace(replace(replace(replace(json_text, '\\', '\ '),
         '\"', '"'), '\n', ' '), '\r', ' '), '\t', ' '), '\b', ' '), '\f', ' ')
 $$;
 
@@ -84,9 +85,10 @@ $$;
 CREATE FUNCTION private.searched_words(place regclass) RETURNS text
 LANGUAGE sql STABLE SET search_path = '' AS $$
     SELECT coalesce(
-        'replace(replace(replace(replace(replace(replace('
+        'replace(replace(replace(replace(replace(replace(replace('
         '(SELECT to_jsonb(w)::text FROM (SELECT '
         || string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) || ') AS w),'
+        ' ''\\'', ''\ ''),'
         ' ''\"'', ''"''), ''\n'', '' ''), ''\r'', '' ''), ''\t'', '' ''), ''\b'', '' ''),'
         ' ''\f'', '' '')', 'NULL::text')
     FROM pg_catalog.pg_attribute AS a

@@ -8,6 +8,7 @@ import pytest
 from db.pool import Connection
 from tests.integration.test_erase_visitor import NEEDLES, ask, erase
 from tests.integration.visitor_world import (
+    AGENT,
     VISITOR,
     build_owners,
     columns,
@@ -162,3 +163,18 @@ def test_a_trace_in_every_handled_column_goes(conn: Connection, database_url: st
     assert find(conn, needles) - {("worker.suppressions", "address_hash")} == set()
     assert (done.state, done.remains) == ("done", {})
     assert set(done.counts) == set(HANDLED) - GONE_ALONG | MARKS
+
+
+@pytest.mark.parametrize("visitor", ["visitor-1\\", 'say "hi" now', "a\\nother\\"])
+def test_an_id_with_backslashes_and_quotes_is_found_in_json(
+    conn: Connection, database_url: str, visitor: str
+) -> None:
+    conn.execute(
+        "INSERT INTO analytics_events (agent_id, event_type, event_data)"
+        " VALUES (%s, 'page_view', jsonb_build_object('visitor_id', %s::text))",
+        (AGENT, visitor),
+    )
+
+    done = erase(conn, database_url, ask(conn, visitor_id=visitor))
+
+    assert (done.state, done.counts) == ("done", {"public.analytics_events": 1})
