@@ -29,6 +29,10 @@ def jsonable(value: Any) -> Any:
         return asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    return as_text(value)
+
+
+def as_text(value: Any) -> str:
     # Without an exponent: str() of a nought with ten digits is "0E-10".
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
@@ -39,7 +43,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         # An id or a name is there to be copied: it is never shortened.
         table.add_column(column, no_wrap=column in ("id", "queue", "name"), overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else escape(as_text(cell)) for cell in row))
     out.print(table)
 
 
