@@ -56,6 +56,26 @@ def test_a_range_is_of_the_owners_days_and_both_ends_count(world: Scoring) -> No
     assert result == {"messages": 2, "conversations": 2, "complete": True}
 
 
+def test_a_conversation_in_the_range_is_scored_whole_and_the_command_says_so(
+    world: Scoring,
+) -> None:
+    conversation_id = world.converse("this is bad", "this is good")
+    world.conn.execute(
+        "UPDATE messages SET created_at = CASE content WHEN 'this is bad'"
+        " THEN '2026-03-01 12:00+00'::timestamptz ELSE '2026-03-09 12:00+00' END"
+        " WHERE conversation_id = %s",
+        (conversation_id,),
+    )
+    world.conn.execute("DELETE FROM worker.sentiment_marks")
+
+    printed = run("backfill", world.agent_id, "--to", "2026-03-02")
+    result = world.run()
+
+    assert "1 messages of 1 conversations" in printed
+    assert "and what else has no score in these" in " ".join(printed.split())
+    assert result["messages"] == 2
+
+
 def test_what_has_a_score_is_only_scored_again_when_asked_to(world: Scoring) -> None:
     write_at(world, "2026-03-02 12:00:00+00:00")
     run("backfill", world.agent_id)

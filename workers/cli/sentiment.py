@@ -34,7 +34,11 @@ def backfill(
     ] = False,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Let the workers score an agent's messages of some days that have no score; all by default."""
+    """Let the workers score an agent's messages of some days that have no score; all by default.
+
+    A conversation's score is of all its messages: what else has none in those conversations is
+    scored as well.
+    """
     if start is not None and end is not None and start > end:
         console.fail(f"--from {start:%Y-%m-%d} is after --to {end:%Y-%m-%d}", code=2)
     with database() as conn:
@@ -43,7 +47,10 @@ def backfill(
     if as_json:
         console.print_json({"conversations": conversations, "messages": messages})
         return
-    console.out.print(f"{messages:,} messages of {conversations:,} conversations will be scored")
+    console.out.print(
+        f"{messages:,} messages of {conversations:,} conversations will be scored, and what else"
+        " has no score in these"
+    )
 
 
 def require_wanted(conn: Connection, agent_id: UUID) -> None:
