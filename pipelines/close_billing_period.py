@@ -48,7 +48,7 @@ class Tally:
             self.refused.append(outcome)
         else:
             self.periods += 1
-            self.transactions += outcome.overage > 0
+            self.transactions += outcome.is_charged
 
 
 def run(
@@ -172,7 +172,7 @@ def plans_of(
 
 
 def keep_transaction(conn: Connection, closing: Closing) -> None:
-    if closing.overage == 0:
+    if not closing.is_charged:
         return
     wanted = Transaction(
         id=closing.transaction_id,
@@ -206,7 +206,7 @@ def store(conn: Connection, closing: Closing, account: Account, counts: list[Cou
     keep_missed(conn, closing, account)
     heard = announced(closing, subscription_tier=account.tier)
     billing.emit_closing(conn, user_id, content=heard)
-    if closing.overage:
+    if closing.is_charged:
         billing.notify(conn, user_id, **tell(closing))
 
 

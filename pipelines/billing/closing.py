@@ -53,6 +53,11 @@ class Closing:
     amounts: Amounts
 
     @property
+    def is_charged(self) -> bool:
+        """A few messages may cost less than the currency's smallest unit, or nothing at all."""
+        return self.amounts.total > 0
+
+    @property
     def idempotency_key(self) -> str:
         return f"overage:{self.user_id}:{self.period.start}"
 
@@ -88,7 +93,7 @@ def close(
 
 def frozen(closing: Closing) -> dict[str, Any]:
     """The closing as JSON; decimals are text, for a JSON number may lose their last digit."""
-    charged = closing.overage > 0
+    charged = closing.is_charged
     return {
         "user_id": str(closing.user_id),
         "period_start": str(closing.period.start),

@@ -87,6 +87,15 @@ def test_a_period_within_its_allowance_has_no_transaction() -> None:
     assert (content["amount"], content["tax"], content["total"]) == ("0.00", "0.00", "0.00")
 
 
+def test_what_rounds_to_nothing_has_no_transaction() -> None:
+    terms = replace(TERMS, unit_price=Decimal("0.0010000000"))
+
+    content = frozen(closing(Usage(counted=1_003, logged=0), terms=terms))
+
+    assert (content["overage_messages"], content["total"]) == (3, "0.00")
+    assert content["transaction_id"] is None
+
+
 def test_a_transaction_says_what_it_is_for() -> None:
     described = describe(closing(Usage(counted=1_240, logged=1_250, late=7)))
 
