@@ -13,3 +13,7 @@ CREATE INDEX messages_agent_id_created_at_idx ON public.messages (agent_id, crea
 CREATE INDEX conversations_agent_id_visitor_id_created_at_idx
     ON public.conversations (agent_id, visitor_id, created_at);
 DROP INDEX public.conversations_agent_id_visitor_id_idx;
+
+-- Of an agent's events only opens are counted, among thousands of others.
+CREATE INDEX analytics_events_opens_idx ON public.analytics_events (agent_id, created_at)
+    WHERE event_type IN ('widget_opened', 'widget_open', 'widget.opened');

@@ -1,8 +1,8 @@
 """Daily statistics: right under load, what marks cost, and what a recompute costs on much history.
 
 BENCH_PARTS (comma-separated) chooses: stress, marks, history. BENCH_SECONDS is how long the
-stress lasts (60), BENCH_MESSAGES how many messages `history` ends with (3,000,000; ten millions
-take a quarter of an hour and 10 GB). Losses come first within each part.
+stress lasts (60), BENCH_MESSAGES how many messages `history` ends with (10,000,000: a few minutes
+and 8 GB of disk; triggers rest while they are made). Losses come first within each part.
 """
 
 import os

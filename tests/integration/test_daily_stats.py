@@ -1,6 +1,7 @@
 """What daily_stats say after any write, beside a naive recount; and when they are not touched."""
 
 from collections.abc import Iterator
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -382,9 +383,10 @@ def test_days_are_found_by_index_on_statistics_of_an_empty_database(undone: Conn
         "SET LOCAL auto_explain.log_min_duration = 0;"
         "SET LOCAL auto_explain.log_nested_statements = on; SET LOCAL client_min_messages = log"
     )
-    daily_stats.recompute_days(undone, [agent], [DAY])
+    daily_stats.recompute_days(undone, [agent], [date.fromisoformat(DAY)])
 
     text = "\n".join(plans)
     assert "messages_agent_id_created_at_idx" in text
     assert "conversations_agent_id_visitor_id_created_at_idx" in text
+    assert "analytics_events_opens_idx" in text
     assert "Seq Scan" not in text
