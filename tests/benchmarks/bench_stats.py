@@ -8,10 +8,10 @@ and 8 GB of disk; triggers rest while they are made). Losses come first within e
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ import psutil
 from db.embedded import serve
 from db.migrate import migrate
 from db.pool import Connection, connect
-from tests.benchmarks.stats_history import print_history
+from tests.benchmarks.stats_history import Taken, measure, print_history
 from tests.conftest import with_database
 from tests.stressing import Crew, stress
 
@@ -108,13 +108,18 @@ def print_marks(url: str) -> None:
         ("a row a transaction", SINGLE_ROWS, single),
         (f"COPY of {COPY_ROWS:,}", COPY_ROWS, copied),
     ):
-        ratios = [with_s / without_s for with_s, without_s in zip(on, off, strict=True)]
-        each_us = (statistics.median(on) - statistics.median(off)) / rows * 1e6
-        print(
-            f"      {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
-            f"  {what}: {rows / statistics.median(on):,.0f} rows/s with marks,"
-            f" {rows / statistics.median(off):,.0f} without; {each_us:,.1f} us a row"
-        )
+        for name, told in (("clock", "by the clock"), ("processor", "processor time")):
+            mine, plain = ([getattr(one, name) for one in taken] for taken in (on, off))
+            print(f"      {what}, {told}: {tell_cost(mine, plain, rows)}")
+
+
+def tell_cost(on: list[float], off: list[float], rows: int) -> str:
+    ratios = [with_ms / without_ms for with_ms, without_ms in zip(on, off, strict=True)]
+    with_us, without_us = (statistics.median(times) / rows * 1000 for times in (on, off))
+    return (
+        f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}),"
+        f" {with_us:,.1f} us a row with marks, {without_us:,.1f} without"
+    )
 
 
 def prepare_messages(conn: Connection) -> None:
@@ -138,17 +143,15 @@ def prepare_messages(conn: Connection) -> None:
 
 def measure_both(
     conn: Connection, insert: Callable[[Connection], None], pairs: int
-) -> tuple[list[float], list[float]]:
-    """Seconds with marks and without, pair by pair; whichever is first changes."""
-    on: list[float] = []
-    off: list[float] = []
+) -> tuple[list[Taken], list[Taken]]:
+    """With marks and without, pair by pair; whichever is first changes."""
+    on: list[Taken] = []
+    off: list[Taken] = []
     for number in range(pairs):
         for marking in (True, False) if number % 2 else (False, True):
             switch_marks(conn, on=marking)
             conn.execute("CHECKPOINT")
-            begun = time.perf_counter()
-            insert(conn)
-            (on if marking else off).append(time.perf_counter() - begun)
+            (on if marking else off).append(measure(conn, partial(insert, conn)))
         conn.execute("TRUNCATE worker.stats_marks")
     return on, off
 
@@ -157,7 +160,8 @@ def switch_marks(conn: Connection, *, on: bool) -> None:
     triggers = conn.execute(
         "SELECT format('ALTER TABLE %%s %%s TRIGGER %%I', t.tgrelid::regclass,"
         " CASE WHEN %s THEN 'ENABLE' ELSE 'DISABLE' END, t.tgname) FROM pg_trigger AS t"
-        " WHERE t.tgrelid = 'public.messages'::regclass AND t.tgname LIKE %s",
+        " WHERE t.tgrelid = ANY ('{public.messages,public.conversations}'::regclass[])"
+        " AND t.tgname LIKE %s",
         (on, MARKING),
     ).fetchall()
     assert triggers
