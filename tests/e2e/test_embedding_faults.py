@@ -78,4 +78,6 @@ def test_every_chunk_is_stored_and_paid_once_at_nearly_the_full_rate(run: Run) -
     assert run.logged_tokens() == run.fake.tokens_billed - run.fake.tokens_lost
     assert run.fake.share_used() >= 0.9
     assert max(rss_mb) - rss_mb[0] < GROWTH_MB_MAX
-    assert run.rows("SELECT DISTINCT attempt - max_attempts FROM worker.jobs") == [(-2,)]
+    assert run.rows(
+        "SELECT DISTINCT attempt - max_attempts FROM worker.jobs WHERE kind = 'index_source'"
+    ) == [(-2,)]
