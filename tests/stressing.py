@@ -13,7 +13,17 @@ import psycopg
 from db.fence import Fence
 from db.pool import connect, open_pool
 from pipelines import aggregate_daily_stats, reconcile_daily_stats, summarize_usage
-from tests.raw_changes import ADDITIONS, DELETIONS, EDITS, Change, Rows, delete_visitor, people
+from tests.raw_changes import (
+    ADDITIONS,
+    DELETIONS,
+    EDITS,
+    Change,
+    Rows,
+    date_conversations,
+    delete_visitor,
+    move_visitor,
+    people,
+)
 from tests.recount import (
     differences,
     recount_counters,
@@ -28,9 +38,11 @@ from tests.stepping import running_job
 Story = Callable[[Fence], object]
 # A row is picked by a number below this.
 PICKS = 10_000
-# Not whole visitors, who are everybody's: too little would be left to count.
-CHANGES: tuple[Change, ...] = (
-    ADDITIONS * 6 + EDITS * 2 + tuple(each for each in DELETIONS if each is not delete_visitor)
+# Several conversations in one statement, in no order, and everybody's: two of them deadlock by
+# themselves, whatever triggers do.
+UNORDERED = (date_conversations, delete_visitor, move_visitor)
+CHANGES: tuple[Change, ...] = tuple(
+    each for each in ADDITIONS * 6 + EDITS * 2 + DELETIONS if each not in UNORDERED
 )
 RUNS_MAX = 50
 
