@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from db import billing
 from db.billing import Account, Counted, Ended, Transaction
 from db.fence import Fence
 from db.pool import Connection
+from pipelines.batching import batches, pages
 from pipelines.billing.allowance import Change, Plan, Segment, segments
 from pipelines.billing.closing import Closing, Terms, Usage, announced, close, describe, frozen
 from pipelines.billing.periods import Period, following
@@ -84,22 +86,25 @@ def end_periods(db: Fence, user_id: UUID | None, *, today: date) -> None:
         with db.write() as conn:
             billing.end_period(conn, user_id, today=today)
         return
-    count = BATCH_PROFILES
-    while count == BATCH_PROFILES:
+
+    def end_next() -> int:
         with db.write() as conn:
-            count = billing.end_periods(conn, profiles_max=BATCH_PROFILES, today=today)
+            return billing.end_periods(conn, profiles_max=BATCH_PROFILES, today=today)
+
+    for _ in batches(end_next, rows_max=BATCH_PROFILES):
+        pass
 
 
 def due_users(db: Fence, today: date) -> Iterator[UUID]:
     """Users with a period to close. Each once: who is refused waits for the next tick."""
-    after = UUID(int=0)
-    while True:
+
+    def find_next(after: UUID | None) -> list[UUID]:
         with db.read() as conn:
-            found = billing.list_due(conn, today=today, after=after, users_max=BATCH_USERS)
-        yield from found
-        if len(found) < BATCH_USERS:
-            return
-        after = found[-1]
+            return billing.list_due(
+                conn, today=today, after=after or UUID(int=0), users_max=BATCH_USERS
+            )
+
+    return chain.from_iterable(pages(find_next, rows_max=BATCH_USERS))
 
 
 def close_all(db: Fence, users: Iterable[UUID], *, today: date) -> Iterator[Closing | Refused]:

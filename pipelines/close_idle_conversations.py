@@ -1,12 +1,12 @@
 """The story of `close_idle_conversations`: what nobody goes on with is resolved."""
 
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from db import housekeeping
 from db.fence import Fence
 from db.housekeeping import Open
+from pipelines.batching import pages
 
 IDLE_S = 24 * 3600.0
 PAGE_ROWS = 500
@@ -23,14 +23,6 @@ def run(db: Fence, *, duration_s_max: float = DURATION_S_MAX) -> dict[str, Any]:
         if time.monotonic() >= until:
             return {"closed": closed, "complete": False}
     return {"closed": closed, "complete": True}
-
-
-def pages(find_next: Callable[[Open | None], list[Open]], *, rows_max: int) -> Iterator[list[Open]]:
-    """Page after page until one is not full; each goes on where the last one ended."""
-    page = find_next(None)
-    while page:
-        yield page
-        page = find_next(page[-1]) if len(page) == rows_max else []
 
 
 def find_page(db: Fence, since: Open | None) -> list[Open]:

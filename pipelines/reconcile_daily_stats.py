@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from db import daily_stats, stats_differences
 from db.fence import Fence
 from db.stats_differences import Difference
+from pipelines.batching import pages
 
 # Of one statement: it reads all that these agents ever did.
 BATCH_AGENTS = 50
@@ -41,9 +43,9 @@ def run(db: Fence, *, begin: UUID, duration_s_max: float = DURATION_S_MAX) -> di
 
 def batches(db: Fence, *, begin: UUID) -> Iterator[list[UUID]]:
     """All agents, BATCH_AGENTS at a time: those after `begin`, then the others."""
-    for batch in pages(db, after=begin):
-        yield batch
-    for batch in pages(db, after=None):
+    find = partial(find_page, db)
+    yield from pages(find, rows_max=BATCH_AGENTS, after=begin)
+    for batch in pages(find, rows_max=BATCH_AGENTS):
         before = [agent for agent in batch if agent <= begin]
         if before:
             yield before
@@ -51,15 +53,9 @@ def batches(db: Fence, *, begin: UUID) -> Iterator[list[UUID]]:
             return
 
 
-def pages(db: Fence, *, after: UUID | None) -> Iterator[list[UUID]]:
-    while True:
-        with db.read() as conn:
-            batch = daily_stats.list_agents(conn, after=after, agents_max=BATCH_AGENTS)
-        if batch:
-            yield batch
-        if len(batch) < BATCH_AGENTS:
-            return
-        after = batch[-1]
+def find_page(db: Fence, after: UUID | None) -> list[UUID]:
+    with db.read() as conn:
+        return daily_stats.list_agents(conn, after=after, agents_max=BATCH_AGENTS)
 
 
 def reconcile(db: Fence, agent_ids: list[UUID]) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from db import housekeeping
 from db.fence import Fence
 from db.housekeeping import FollowUps
+from pipelines.batching import repeat_mails
 
 # What was due before that is no reminder any more but a surprise.
 DAYS_MAX = 30
@@ -23,7 +24,8 @@ def run(db: Fence) -> dict[str, Any]:
     written, too.
     """
     reminded = remind_all(lambda since: remind_next(db, since))
-    return {"reminded": reminded, "mails": mail_all(lambda: mail_next(db))}
+    _, mails = repeat_mails(lambda _: mail_next(db), rows_max=BATCH_PEOPLE, batches_max=BATCHES_MAX)
+    return {"reminded": reminded, "mails": mails}
 
 
 def remind_all(remind: Callable[[datetime | None], FollowUps]) -> int:
@@ -35,17 +37,6 @@ def remind_all(remind: Callable[[datetime | None], FollowUps]) -> int:
         total += batch.reminded
         since = batch.last_at
         if batch.due < BATCH_ROWS:
-            break
-    return total
-
-
-def mail_all(mail: Callable[[], housekeeping.Mailed]) -> int:
-    """The same for mails."""
-    total = 0
-    for _ in range(BATCHES_MAX):
-        batch = mail()
-        total += batch.mails
-        if batch.seen < BATCH_PEOPLE:
             break
     return total
 

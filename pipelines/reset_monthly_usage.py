@@ -1,11 +1,11 @@
 """The story of `reset_monthly_usage`: who begins a new period counts from nothing."""
 
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from db import usage
 from db.fence import Fence
+from pipelines.batching import batches
 
 BATCH_PROFILES = 200
 # The next tick goes on where this one stopped.
@@ -20,20 +20,11 @@ def run(db: Fence, *, duration_s_max: float = DURATION_S_MAX) -> dict[str, Any]:
     """
     until = time.monotonic() + duration_s_max
     profiles = 0
-    for count in batches(lambda: end_batch(db), profiles_max=BATCH_PROFILES):
+    for count in batches(lambda: end_batch(db), rows_max=BATCH_PROFILES):
         profiles += count
         if time.monotonic() >= until:
             return {"profiles": profiles, "complete": False}
     return {"profiles": profiles, "complete": True}
-
-
-def batches(end_next: Callable[[], int], *, profiles_max: int) -> Iterator[int]:
-    """The size of each batch until one is not full."""
-    count = profiles_max
-    while count == profiles_max:
-        count = end_next()
-        if count:
-            yield count
 
 
 def end_batch(db: Fence) -> int:

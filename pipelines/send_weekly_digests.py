@@ -1,6 +1,5 @@
 """The story of `send_weekly_digests`: on Monday morning each user hears of the week before."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 from db import housekeeping
 from db.fence import Fence
 from db.housekeeping import Mailed
+from pipelines.batching import repeat_mails
 
 BATCH_USERS = 100
 # The next tick goes on where this one stopped.
@@ -25,19 +25,5 @@ def run(db: Fence, *, at: datetime | None = None) -> dict[str, Any]:
                 conn, since=since, at=at, topic_rows_max=TOPIC_ROWS_MAX, rows_max=BATCH_USERS
             )
 
-    seen, mails = repeat(send_next)
+    seen, mails = repeat_mails(send_next, rows_max=BATCH_USERS, batches_max=BATCHES_MAX)
     return {"users": seen, "mails": mails}
-
-
-def repeat(send_next: Callable[[UUID | None], Mailed]) -> tuple[int, int]:
-    """Batch after batch until one is not full, or there were BATCHES_MAX; the sums."""
-    seen = mails = 0
-    since: UUID | None = None
-    for _ in range(BATCHES_MAX):
-        batch = send_next(since)
-        seen += batch.seen
-        mails += batch.mails
-        since = batch.last_id
-        if batch.seen < BATCH_USERS:
-            break
-    return seen, mails

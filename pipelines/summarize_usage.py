@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from db import usage
 from db.fence import Fence
 from db.usage import Change
+from pipelines.batching import pages
 
 PAGE_USERS = 500
 MARKS_MAX = 10_000
@@ -40,7 +42,8 @@ def run(
     until = time.monotonic() + duration_s_max
     totals, complete = Totals(), True
     months = find_months(db) if everybody else ()
-    for user_id in users(lambda after: find_page(db, after, months), page=PAGE_USERS):
+    found = pages(lambda after: find_page(db, after, months), rows_max=PAGE_USERS)
+    for user_id in chain.from_iterable(found):
         summarize(db, user_id, months, totals)
         if time.monotonic() >= until:
             complete = False
@@ -51,14 +54,6 @@ def run(
         "differences": totals.differences,
         "complete": complete,
     }
-
-
-def users(find_next: Callable[[UUID | None], list[UUID]], *, page: int) -> Iterator[UUID]:
-    """Each user once, page after page until one is not full."""
-    found = find_next(None)
-    while found:
-        yield from found
-        found = find_next(found[-1]) if len(found) == page else []
 
 
 def find_months(db: Fence) -> tuple[date, ...]:

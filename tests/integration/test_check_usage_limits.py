@@ -10,6 +10,7 @@ from db.embedded import Services
 from db.fence import Fence, LeaseLost
 from db.pool import Connection, connect
 from pipelines import check_usage_limits
+from pipelines.batching import repeat
 from pipelines.check_usage_limits import run
 from tests.conftest import fresh_database
 from tests.housekeeping import held, lose
@@ -205,12 +206,11 @@ def test_killed_midway_it_is_finished_by_the_next(
     sign_up(world, OTHER, "b@example.com")
     missed(world, monthly_messages_used=1000)
     with held(world, database_url, "check_usage_limits") as first:
-        repeat = check_usage_limits.repeat
 
-        def die_after_one(tell_next: Any) -> int:
+        def die_after_one(tell_next: Any, **bounds: int) -> int:
             tell_next()
             lose(world, first)
-            return repeat(tell_next)
+            return repeat(tell_next, **bounds)
 
         monkeypatch.setattr(check_usage_limits, "repeat", die_after_one)
         with pytest.raises(LeaseLost):

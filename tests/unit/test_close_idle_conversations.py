@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from db.housekeeping import Open
-from pipelines.close_idle_conversations import pages
+from pipelines.batching import pages
 
 
 class Table:

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from db.housekeeping import FollowUps, Mailed
+from pipelines.batching import repeat_mails
 from pipelines.remind_follow_ups import (
     BATCH_PEOPLE,
     BATCH_ROWS,
     BATCHES_MAX,
-    mail_all,
     remind_all,
 )
 
@@ -29,9 +29,16 @@ def test_batches_go_on_where_the_last_one_ended() -> None:
 def test_mails_go_on_until_a_batch_is_not_full() -> None:
     batches = iter([Mailed(BATCH_PEOPLE, 90), Mailed(5, 5), Mailed(1, 1)])
 
-    assert mail_all(lambda: next(batches)) == 95
+    assert repeat_mails(
+        lambda _: next(batches), rows_max=BATCH_PEOPLE, batches_max=BATCHES_MAX
+    ) == (BATCH_PEOPLE + 5, 95)
 
 
 def test_one_tick_does_no_more_than_its_share() -> None:
-    assert mail_all(lambda: Mailed(BATCH_PEOPLE, 1)) == BATCHES_MAX
+    assert (
+        repeat_mails(
+            lambda _: Mailed(BATCH_PEOPLE, 1), rows_max=BATCH_PEOPLE, batches_max=BATCHES_MAX
+        )[1]
+        == BATCHES_MAX
+    )
     assert remind_all(lambda _: FollowUps(BATCH_ROWS, NOON, 1)) == BATCHES_MAX

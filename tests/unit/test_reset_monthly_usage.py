@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.reset_monthly_usage import batches
+from pipelines.batching import batches
 
 
 @pytest.mark.parametrize(
@@ -12,5 +12,5 @@ from pipelines.reset_monthly_usage import batches
 def test_batches_go_on_until_one_is_not_full(sizes: list[int], made: list[int]) -> None:
     left = iter(sizes)
 
-    assert list(batches(lambda: next(left), profiles_max=10)) == made
+    assert list(batches(lambda: next(left), rows_max=10)) == made
     assert list(left) == []

@@ -1,10 +1,12 @@
 """Whom summing up goes through, and which changes nobody expected."""
 
 from datetime import date
+from itertools import chain
 from uuid import UUID
 
 from db.usage import Change
-from pipelines.summarize_usage import unexpected, users
+from pipelines.batching import pages
+from pipelines.summarize_usage import unexpected
 
 JUNE, JULY, AUGUST = (date(2026, month, 1) for month in (6, 7, 8))
 
@@ -24,17 +26,17 @@ class Pages:
 
 
 def test_each_user_is_met_once_page_after_page() -> None:
-    pages = Pages(25, page=10)
+    table = Pages(25, page=10)
 
-    assert list(users(pages.find, page=10)) == pages.ids
-    assert pages.asked == [None, UUID(int=10), UUID(int=20)]
+    assert list(chain.from_iterable(pages(table.find, rows_max=10))) == table.ids
+    assert table.asked == [None, UUID(int=10), UUID(int=20)]
 
 
 def test_a_last_full_page_is_followed_by_a_look() -> None:
-    pages = Pages(20, page=10)
+    table = Pages(20, page=10)
 
-    assert list(users(pages.find, page=10)) == pages.ids
-    assert pages.asked[-1] == UUID(int=20)
+    assert list(chain.from_iterable(pages(table.find, rows_max=10))) == table.ids
+    assert table.asked[-1] == UUID(int=20)
 
 
 def test_a_change_that_a_mark_announced_is_no_surprise() -> None:
