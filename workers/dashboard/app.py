@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from workers.dashboard.readiness import Readiness
 from workers.exposition import Reader, expose
@@ -16,7 +16,7 @@ from workers.exposition import Reader, expose
 FRESH: Mapping[str, str] = {"Cache-Control": "no-store"}
 
 
-def create(reader: Reader, readiness: Readiness, api: Sequence[Route] = ()) -> Starlette:
+def create(reader: Reader, readiness: Readiness, more: Sequence[BaseRoute] = ()) -> Starlette:
     # Plain functions run in threads, as they may wait for Postgres; this one must need none.
     async def healthz(request: Request) -> Response:
         """The process is up, whatever else is not."""
@@ -44,6 +44,6 @@ def create(reader: Reader, readiness: Readiness, api: Sequence[Route] = ()) -> S
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
-            *api,
+            *more,
         ]
     )

@@ -19,6 +19,9 @@ from workers.config import Config, ConfigError
 from workers.dashboard import api, app, embeddings, mail_events, mail_links, search
 from workers.dashboard.mail_recorder import Recorder
 from workers.dashboard.readiness import ANSWER_S, Readiness
+from workers.dashboard.routes import operator_routes
+from workers.dashboard.sessions import Sessions
+from workers.dashboard.site import Site
 from workers.exposition import Reader
 from workers.lease import Lease
 from workers.metrics import Flusher
@@ -26,7 +29,7 @@ from workers.tools import embedder_for
 
 # A visitor waits: then words alone answer.
 QUESTION_TIMEOUT_S = 5.0
-CONNECTIONS_MAX = 2
+CONNECTIONS_MAX = 8
 BACKLOG = 128
 # What is being answered at SIGTERM may take this long.
 GRACE_S = 3
@@ -55,7 +58,8 @@ def run(config: Config) -> None:
         if config.link_signing_key or config.email_webhook_secret:
             recorder.start()
         readiness = Readiness(pool, config.redis_url)
-        routes = [*open_api(config, borrow), *open_mail(config, recorder)]
+        site = Site(borrow, Sessions(borrow), config)
+        routes = [*operator_routes(site), *open_api(config, borrow), *open_mail(config, recorder)]
         serve(app.create(Reader(borrow), readiness, routes), listening)
     recorder.close(GRACE_S)
     flusher.close()

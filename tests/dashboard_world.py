@@ -1,0 +1,102 @@
+"""The dashboard's application over a real database, and browsers that are logged in to it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from uuid import uuid4
+
+from starlette.testclient import TestClient
+
+from db import operators
+from db.pool import connect, open_pool
+from workers import config
+from workers.config import Config
+from workers.dashboard import sessions
+from workers.dashboard.app import create
+from workers.dashboard.readiness import Readiness
+from workers.dashboard.routes import operator_routes
+from workers.dashboard.sessions import COOKIE, Sessions
+from workers.dashboard.site import Site
+from workers.exposition import Reader
+
+TOKEN = re.compile(r'name="csrf" value="([0-9a-f]+)"')
+
+
+class Desk:
+    """Opens browsers: one a role, or one that nobody is logged in with."""
+
+    def __init__(self, url: str, application: object) -> None:
+        self._url = url
+        self._application = application
+
+    def browser(self, role: str | None = "operator", name: str | None = None) -> "Browser":
+        client = TestClient(
+            self._application,  # type: ignore[arg-type]
+            base_url="http://127.0.0.1:8800",
+            follow_redirects=False,
+        )
+        token = ""
+        if role is not None:
+            token = self._log_in(role, name or f"{role}-{uuid4().hex[:8]}")
+            client.cookies.set(COOKIE, token)
+        return Browser(client, token)
+
+    def _log_in(self, role: str, name: str) -> str:
+        with connect(self._url) as conn:
+            operator_id = operators.insert_operator(conn, name, role=role)
+            assert operator_id is not None
+            return sessions.begin(conn, operator_id, user_agent="tests")
+
+
+class Browser:
+    """Gets pages, and posts forms as a page of ours would."""
+
+    def __init__(self, client: TestClient, token: str) -> None:
+        self.client = client
+        self._token = token
+
+    def get(self, path: str, **headers: str) -> str:
+        """The page's text; fails unless it is 200."""
+        answer = self.client.get(path, headers=headers)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[:2000])
+        return answer.text
+
+    def status(self, path: str) -> int:
+        return self.client.get(path).status_code
+
+    def post(self, path: str, *, why: str = "because a test asks", **fields: object) -> str:
+        """Acts; where the answer leads to, and fails unless it leads anywhere."""
+        answer = self.send(path, csrf=sessions.form_token(self._token), why=why, **fields)
+        assert answer[0] == 303, answer
+        return answer[1]
+
+    def send(self, path: str, **fields: object) -> tuple[int, str]:
+        """Status, and the location or the text; lists are fields that come several times."""
+        answer = self.client.post(path, data={k: listed(v) for k, v in fields.items()})
+        return answer.status_code, answer.headers.get("location", answer.text)
+
+
+def listed(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+@contextmanager
+def open_desk(url: str, redis_url: str, **settings: object) -> Iterator[Desk]:
+    """A dashboard; `settings` are those of Config."""
+    with open_pool(url, size_max=8, name="dashboard") as pool:
+        borrow = partial(pool.connection, timeout=5.0)
+        found = configured(url, redis_url, **settings)
+        site = Site(borrow, Sessions(borrow), found)
+        application = create(Reader(borrow), Readiness(pool, redis_url), operator_routes(site))
+        yield Desk(url, application)
+
+
+def configured(url: str, redis_url: str, **settings: object) -> Config:
+    return replace(
+        config.load(),
+        database_url=url,
+        redis_url=redis_url,
+        **settings,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,261 @@
+"""What all pages share: who asks, what they may, how a page is shown, how a change is noted.
+
+A page is a plain function `handler(request) -> Response` (it runs in a thread and may wait for
+Postgres); an action is `handler(request, form) -> Response`. Each is made a route here, with the
+role it needs: nothing is reachable that was not passed through `page` or `action`.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlencode
+
+import jinja2
+import psycopg
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from db import audit, dashboard
+from db.operators import Operator
+from db.pool import Connection
+from workers.config import Config
+from workers.dashboard.forms import Form, Refused, local_path, read_form
+from workers.dashboard.words import FILTERS
+
+Borrow = Callable[[], AbstractContextManager[Connection]]
+PageHandler = Callable[[Request], Response]
+ActionHandler = Callable[[Request, Form], Response]
+
+HERE = Path(__file__).parent
+# A page that takes longer shall rather fail than weigh on the engine.
+READ_S_MAX = 5.0
+WRITE_S_MAX = 15.0
+LOCK_S_MAX = 3.0
+NOTICE_COOKIE = "avivro_notice"
+SAFE = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+# In the bar, with the letter that goes there after g.
+PAGES = (
+    ("/", "Overview", "o"),
+    ("/jobs", "Jobs", "j"),
+    ("/errors", "Errors", "e"),
+    ("/queues", "Queues", "q"),
+    ("/workers", "Workers", "w"),
+    ("/tenants", "Tenants", "t"),
+    ("/schedules", "Schedules", "s"),
+    ("/knowledge", "Knowledge", "k"),
+    ("/webhooks", "Webhooks", "h"),
+    ("/email", "Email", "m"),
+    ("/usage", "Usage", "u"),
+    ("/audit", "Audit", "a"),
+)
+
+log = logging.getLogger(__name__)
+
+
+class Guard(Protocol):
+    """Who asks, and whether a form comes from a page of ours."""
+
+    def find(self, request: Request) -> Operator | None: ...
+
+    def token(self, request: Request) -> str:
+        """What every form carries; empty without a session."""
+
+    def check(self, request: Request, form: Form) -> None:
+        """Raises Refused for a form that another site may have sent."""
+
+
+@dataclass(slots=True)
+class Act:
+    """An action under way; `details` go into the audit log beside it."""
+
+    conn: Connection
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Site:
+    def __init__(self, borrow: Borrow, guard: Guard, config: Config) -> None:
+        self.config = config
+        self._borrow = borrow
+        self._guard = guard
+        self._templates = environment()
+
+    def knows(self, request: Request) -> bool:
+        """Whether anybody who is logged in asks. Raises nothing while Postgres is away."""
+        try:
+            return self._guard.find(request) is not None
+        except psycopg.OperationalError:
+            return False
+
+    def page(self, path: str, handler: PageHandler, *, role: str = "viewer") -> Route:
+        def endpoint(request: Request) -> Response:
+            return self._answer(request, lambda: self._enter(request, role) or handler(request))
+
+        return Route(path, endpoint, methods=["GET"])
+
+    def action(self, path: str, handler: ActionHandler, *, role: str = "operator") -> Route:
+        async def endpoint(request: Request) -> Response:
+            try:
+                form = await read_form(request)
+            except Refused as refusal:
+                return await run_in_threadpool(self._answer, request, raising(refusal))
+            return await run_in_threadpool(self._answer, request, lambda: enter(request, form))
+
+        def enter(request: Request, form: Form) -> Response:
+            if refused := self._enter(request, role):
+                return refused
+            self._guard.check(request, form)
+            return handler(request, form)
+
+        return Route(path, endpoint, methods=["POST"])
+
+    def _enter(self, request: Request, role: str) -> Response | None:
+        """Notes who asks; a redirect to the login where nobody is known."""
+        operator = self._guard.find(request)
+        if operator is None:
+            return to_login(request)
+        request.state.operator = operator
+        if not operator.may(role):
+            raise Refused(f"This needs the role {role}; yours is {operator.role}.", status=403)
+        return None
+
+    def _answer(self, request: Request, answer: Callable[[], Response]) -> Response:
+        try:
+            return answer()
+        except Refused as refusal:
+            return self.refuse(request, str(refusal), status=refusal.status)
+        except psycopg.errors.QueryCanceled:
+            return self.refuse(
+                request, "This took too long and was stopped: ask for less.", status=503
+            )
+        except psycopg.errors.LockNotAvailable:
+            return self.refuse(request, "Others hold these rows: try again.", status=503)
+        except psycopg.OperationalError:
+            log.warning("page %s: Postgres is away", request.url.path)
+            return self.refuse(
+                request, "Postgres does not answer. Jobs are safe; /readyz says more.", status=503
+            )
+
+    def refuse(self, request: Request, message: str, *, status: int) -> Response:
+        return self.show(request, "refused.html", status=status, message=message)
+
+    def show(
+        self, request: Request, template: str, *, status: int = 200, **context: Any
+    ) -> Response:
+        """A page. Besides `context` it knows operator, csrf, path, query, pages and notice."""
+        notice = unquote(request.cookies.get(NOTICE_COOKIE, ""))
+        operator = getattr(request.state, "operator", None)
+        html = self._templates.get_template(template).render(
+            operator=operator,
+            csrf="" if operator is None else self._guard.token(request),
+            path=request.url.path,
+            here=here(request),
+            pages=PAGES,
+            notice=notice,
+            **context,
+        )
+        response = HTMLResponse(html, status_code=status, headers=SAFE)
+        if notice:
+            response.delete_cookie(NOTICE_COOKIE)
+        return response
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction that ends after READ_S_MAX."""
+        with self._borrow() as conn, conn.transaction():
+            dashboard.limit_reading(conn, seconds=READ_S_MAX)
+            yield conn
+
+    @contextmanager
+    def act(self, request: Request, action: str, *, target: str, why: str) -> Iterator[Act]:
+        """One transaction: what is done in it, and its entry in the audit log, or neither."""
+        operator: Operator = request.state.operator
+        with self._borrow() as conn, conn.transaction():
+            dashboard.limit_writing(conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
+            act = Act(conn)
+            yield act
+            audit.append(
+                conn,
+                operator=operator.name,
+                role=operator.role,
+                action=action,
+                target=target,
+                why=why,
+                details=act.details,
+            )
+        log.info("%s by %s: %s (%s)", action, operator.name, target, why)
+
+    def back(self, form: Form, notice: str) -> Response:
+        """After an action: to the page it came from (`next`), which shows the notice once."""
+        response = RedirectResponse(local_path(form.one("next", "/")), 303, headers=SAFE)
+        response.set_cookie(
+            NOTICE_COOKIE, quote(notice[:500]), max_age=30, httponly=True, samesite="lax"
+        )
+        return response
+
+
+def raising(refusal: Refused) -> Callable[[], Response]:
+    def answer() -> Response:
+        raise refusal
+
+    return answer
+
+
+def here(request: Request) -> str:
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def to_login(request: Request) -> Response:
+    """A fragment that htmx asked for cannot show a login: then the whole page goes there."""
+    target = f"/login?{urlencode({'next': here(request) if request.method == 'GET' else '/'})}"
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={**SAFE, "HX-Redirect": target})
+    return RedirectResponse(target, 303, headers=SAFE)
+
+
+def environment() -> jinja2.Environment:
+    """Everything is escaped; a name that a template mistypes is an error."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(FILTERS)
+    templates.globals["asset"] = asset
+    templates.globals["address"] = address
+    return templates
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a shipped file, which changes when the file does."""
+    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+def address(path: str, fields: Mapping[str, Any] | None = None, **more: Any) -> str:
+    """A path with a query; fields that are None or empty are left out."""
+    wanted = {**(fields or {}), **more}
+    query = urlencode({name: value for name, value in wanted.items() if value not in (None, "")})
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,89 @@
+// Server-sent beats: at each, the page's #live region is asked for again and morphed in place, so
+// that rows in use, selections and focus stay. Nothing is asked while the window is out of sight,
+// frozen, or while a menu or a form in that region is open.
+(() => {
+  const STALE_MS = 10_000;
+  let source = null;
+  let frozen = false;
+  let heard = 0;
+  let asking = false;
+
+  const beat = () => document.getElementById("beat");
+  const region = () => document.getElementById("live");
+
+  function say(text, live) {
+    const place = beat();
+    if (!place) return;
+    place.lastElementChild.textContent = text;
+    place.classList.toggle("on", live);
+  }
+
+  function inUse() {
+    const here = region();
+    if (!here) return true;
+    if (here.querySelector("details.act[open], [data-hold]:focus-within, tr.cur:focus-within"))
+      return true;
+    const focused = document.activeElement;
+    return here.contains(focused) && focused.matches("input:not([type=checkbox]), select, textarea");
+  }
+
+  function refresh() {
+    if (asking || inUse()) return;
+    asking = true;
+    htmx
+      .ajax("GET", location.pathname + location.search, {
+        target: "#live",
+        select: "#live",
+        swap: "morph:outerHTML ignoreActiveValue:true",
+      })
+      .finally(() => (asking = false));
+  }
+
+  function badge(badges) {
+    for (const place of document.querySelectorAll("[data-badge]")) {
+      const found = badges[place.dataset.badge] || {};
+      place.textContent = found.text || "";
+      place.classList.toggle("bad", found.level === "bad");
+    }
+  }
+
+  function listen() {
+    if (source || frozen || document.hidden || !beat()) return;
+    source = new EventSource("/live");
+    source.addEventListener("beat", (event) => {
+      const told = JSON.parse(event.data);
+      heard = Date.now();
+      say(`Live ${told.clock} UTC`, true);
+      badge(told.badges);
+      refresh();
+    });
+    source.onerror = () => say(age("no answer, figures are"), false);
+  }
+
+  function rest(text) {
+    if (source) source.close();
+    source = null;
+    say(text, false);
+  }
+
+  function age(lead) {
+    const seconds = Math.round((Date.now() - heard) / 1000);
+    return heard ? `${lead} ${seconds} s old` : "Not live";
+  }
+
+  function freeze() {
+    frozen = !frozen;
+    if (frozen) rest("Frozen");
+    else listen();
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest("Resting") : listen()));
+  addEventListener("blur", () => rest("Resting"));
+  addEventListener("focus", listen);
+  addEventListener("pagehide", () => rest("Resting"));
+  setInterval(() => {
+    if (source && heard && Date.now() - heard > STALE_MS) say(age("Figures are"), false);
+  }, 1000);
+  addEventListener("avivro:freeze", freeze);
+  listen();
+})();

@@ -1,0 +1,94 @@
+"""How numbers, times and spans read on pages: short, and with the exact value at hand."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from markupsafe import Markup
+
+UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+NOTHING = "\u2013"
+
+
+def duration(seconds: float | None) -> str:
+    """Two figures at most: 0.4 ms, 210 ms, 2.1 s, 41 min, 3.4 h, 12 d."""
+    if seconds is None:
+        return NOTHING
+    size = abs(seconds)
+    if size < 1:
+        ms = seconds * 1_000
+        return f"{ms:.1f} ms" if 0 < abs(ms) < 9.95 else f"{ms:.0f} ms"
+    for unit_s, name in UNITS:
+        if size >= unit_s:
+            value = seconds / unit_s
+            return f"{value:.1f} {name}" if abs(value) < 9.95 else f"{value:,.0f} {name}"
+    raise AssertionError(seconds)
+
+
+def count(number: float | None) -> str:
+    return NOTHING if number is None else f"{number:,.0f}"
+
+
+def capped(number: int, most: int) -> str:
+    """A count that stopped at `most` says so: 10,000+."""
+    return f"{most:,}+" if number > most else f"{number:,}"
+
+
+def size(number: float | None) -> str:
+    """Bytes: 212 MB."""
+    if number is None:
+        return NOTHING
+    for unit, name in SIZES:
+        if abs(number) >= unit:
+            value = number / unit
+            return f"{value:.1f} {name}" if abs(value) < 9.95 else f"{value:,.0f} {name}"
+    return f"{number:.0f} B"
+
+
+def money(amount: Decimal | float | None) -> str:
+    """US dollars; small amounts keep four decimals."""
+    if amount is None:
+        return NOTHING
+    return f"${amount:,.4f}" if 0 < abs(amount) < 1 else f"${amount:,.2f}"
+
+
+def percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{share * 100:.3g}%"
+
+
+def moment(at: datetime | None, *, seconds: bool = True) -> Markup | str:
+    """A time element in UTC: 14:41:31 today, with the day before that."""
+    if at is None:
+        return NOTHING
+    utc = at.astimezone(UTC)
+    shape = "%H:%M:%S" if seconds else "%H:%M"
+    if utc.date() != datetime.now(UTC).date():
+        shape = f"%d %b {shape}" if utc.year == datetime.now(UTC).year else f"%d %b %Y {shape}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", f"{utc:{shape}}"
+    )
+
+
+def ago(at: datetime | None) -> Markup | str:
+    """How long ago, or in how long."""
+    if at is None:
+        return NOTHING
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    text = f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        text,
+    )
+
+
+FILTERS = {
+    "duration": duration,
+    "count": count,
+    "capped": capped,
+    "size": size,
+    "money": money,
+    "percent": percent,
+    "moment": moment,
+    "ago": ago,
+}
