@@ -49,7 +49,8 @@ def money(amount: Decimal | float | None) -> str:
     """US dollars; small amounts keep four decimals."""
     if amount is None:
         return NOTHING
-    return f"${amount:,.4f}" if 0 < abs(amount) < 1 else f"${amount:,.2f}"
+    small = amount and -1 < amount < 1
+    return f"${amount:,.4f}" if small else f"${amount:,.2f}"
 
 
 def percent(share: float | None) -> str:
