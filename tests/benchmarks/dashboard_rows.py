@@ -44,7 +44,7 @@ SELECT k.kind, k.queue,
                ELSE 'ConnectTimeout after ' || n %% 30 || ' s' END)) ELSE '[]' END,
        at, at + interval '40 ms', at + interval '60 ms',
        at + interval '1 ms' * (70 + (n * 31) %% 4000)
-FROM generate_series(1, %(jobs)s) AS n
+FROM generate_series(1, %(jobs)s::bigint) AS n
 CROSS JOIN LATERAL (SELECT now() - interval '7 days' * (1 - n::float8 / %(jobs)s) AS at) AS t
 JOIN (SELECT kind, queue, row_number() OVER (ORDER BY kind) - 1 AS place,
              count(*) OVER () AS kinds FROM worker.kinds) AS k ON k.place = (n * 13) %% k.kinds
