@@ -57,6 +57,7 @@ class Pause:
     name: str
     reason: str | None
     paused_at: datetime
+    paused_by: str | None = None
 
 
 def take_queues(conn: Connection, queues: Sequence[str]) -> dict[str, tuple[int, float | None]]:
@@ -130,6 +131,11 @@ def list_limits(conn: Connection) -> dict[str, Limit]:
     return {kind: Limit(cap, rate_per_s, burst) for kind, cap, rate_per_s, burst in rows}
 
 
+def set_weight(conn: Connection, tenant: UUID, weight: float) -> None:
+    """Dispatchers deal by it within a few seconds."""
+    conn.execute(SQL.set_weight, {"tenant": tenant, "weight": weight})
+
+
 def list_weights(conn: Connection) -> dict[UUID, float]:
     """Shares of tenants that have one other than 1."""
     return dict(conn.execute(SQL.list_weights).fetchall())
@@ -159,13 +165,21 @@ def list_pauses(conn: Connection) -> list[Pause]:
     return conn.cursor(row_factory=class_row(Pause)).execute(SQL.list_pauses).fetchall()
 
 
-def pause(conn: Connection, *, scope: str, name: str, reason: str | None = None) -> int:
+def pause(
+    conn: Connection,
+    *,
+    scope: str,
+    name: str,
+    reason: str | None = None,
+    paused_by: str | None = None,
+) -> int:
     """Stop a queue, kind or tenant; how many jobs came back from the runway.
 
     What runs goes on.
     """
     conn.execute(SQL.lock_queues)
-    conn.execute(SQL.pause, {"scope": scope, "name": name, "reason": reason})
+    named = {"scope": scope, "name": name, "reason": reason, "paused_by": paused_by}
+    conn.execute(SQL.pause, named)
     return conn.execute(SQL.recall_paused).rowcount
 
 

@@ -66,7 +66,11 @@ RETURNING j.id, j.dispatch_seq, j.suspicion >= %(alone_from)s AS alone, j.kind, 
           j.run_at, extract(epoch FROM j.dispatched_at - j.run_at)::float8 AS lag_s
 
 -- name: list_pauses
-SELECT scope, name, reason, paused_at FROM worker.pauses ORDER BY scope, name
+SELECT scope, name, reason, paused_at, paused_by FROM worker.pauses ORDER BY scope, name
+
+-- name: set_weight
+INSERT INTO worker.tenants AS t (tenant, weight) VALUES (%(tenant)s, %(weight)s)
+ON CONFLICT (tenant) DO UPDATE SET weight = excluded.weight
 
 -- name: list_weights
 SELECT tenant, weight FROM worker.tenants WHERE weight <> 1
@@ -101,8 +105,11 @@ SELECT pg_advisory_xact_lock(hashtext('worker.dispatch'), hashtext(queue))
 FROM (SELECT DISTINCT queue FROM worker.kinds ORDER BY queue) AS q
 
 -- name: pause
-INSERT INTO worker.pauses (scope, name, reason) VALUES (%(scope)s, %(name)s, %(reason)s)
-ON CONFLICT (scope, name) DO UPDATE SET reason = excluded.reason
+-- What is paused already keeps its time; the reason is that of who came last.
+INSERT INTO worker.pauses (scope, name, reason, paused_by)
+VALUES (%(scope)s, %(name)s, %(reason)s, %(paused_by)s)
+ON CONFLICT (scope, name) DO UPDATE
+SET reason = excluded.reason, paused_by = excluded.paused_by
 
 -- name: resume
 DELETE FROM worker.pauses WHERE scope = %(scope)s AND name = %(name)s

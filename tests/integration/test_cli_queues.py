@@ -37,6 +37,7 @@ def test_pausing_shows_in_the_list_until_it_is_resumed(conn: Connection, command
 
     found = {queue["name"]: queue for queue in paused}
     assert (found["default"]["reason"], found["default"]["jobs"]["available"]) == ("incident 7", 1)
+    assert found["default"]["paused_by"].startswith("cli:")
     assert found["knowledge"]["paused_kinds"] == ["index_source"]
     assert {q["name"]: q["paused_at"] for q in resumed}["default"] is None
 

@@ -1,5 +1,7 @@
 """`avivro queues`: what waits where, and stopping it."""
 
+import getpass
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +37,7 @@ class Queue:
     waited_s: float | None
     paused_at: datetime | None
     reason: str | None
+    paused_by: str | None
     paused_kinds: list[str] = field(default_factory=list)
 
 
@@ -65,6 +68,7 @@ def describe(name: str, depths: list[Depth], pauses: list[Pause], *, threads: in
         max((d.waited_s for d in depths if d.waited_s is not None), default=None),
         None if own is None else own.paused_at,
         None if own is None else own.reason,
+        None if own is None else own.paused_by,
         kinds,
     )
 
@@ -84,8 +88,8 @@ def list_queues(as_json: console.JsonOption = False) -> None:
         return
     console.print_table("queues", COLUMNS, [row(queue) for queue in found])
     for pause in tenants:
-        why = f": {pause.reason}" if pause.reason else ""
-        console.out.print(f"tenant {pause.name} is paused{why}", highlight=False, markup=False)
+        who = told_of(pause.paused_by, pause.reason)
+        console.out.print(f"tenant {pause.name} is paused{who}", highlight=False, markup=False)
 
 
 def row(queue: Queue) -> tuple[object, ...]:
@@ -108,8 +112,13 @@ def seconds(value: float | None) -> str:
 
 
 def told(queue: Queue) -> str:
-    parts = ["yes" + (f": {queue.reason}" if queue.reason else "")] if queue.paused_at else []
+    parts = ["yes" + told_of(queue.paused_by, queue.reason)] if queue.paused_at else []
     return ", ".join(parts + [f"kind {kind}" for kind in queue.paused_kinds])
+
+
+def told_of(paused_by: str | None, reason: str | None) -> str:
+    """Who paused it and why, as far as they said."""
+    return (f" by {paused_by}" if paused_by else "") + (f": {reason}" if reason else "")
 
 
 @app.command("pause")
@@ -122,8 +131,18 @@ def pause(
     """Start nothing more of a queue, a kind or a tenant. What runs goes on; nothing is lost."""
     scope, name = chosen(queue, kind, tenant)
     with database() as conn:
-        recalled = lanes.pause(conn, scope=scope, name=name, reason=reason)
+        recalled = lanes.pause(
+            conn, scope=scope, name=name, reason=reason, paused_by=f"cli:{user_name()}"
+        )
     console.out.print(f"{scope} {name} is paused; {recalled} jobs came back from the runway")
+
+
+def user_name() -> str:
+    """Of who is at the terminal; a container may have a number for them and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 @app.command("resume")
