@@ -34,6 +34,7 @@ EXCEPTIONS = {
     ("expire_api_keys", "require-concurrent-index-creation"),
     ("remind_users", "require-concurrent-index-creation"),
     ("keep_history", "require-concurrent-index-creation"),
+    ("group_errors", "require-concurrent-index-creation"),
     ("change_models", "ban-drop-constraint"),
     ("change_models", "constraint-missing-not-valid"),
     ("change_models", "disallowed-unique-constraint"),
