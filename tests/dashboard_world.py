@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from db import operators
@@ -15,12 +16,15 @@ from workers import config
 from workers.config import Config
 from workers.dashboard import sessions
 from workers.dashboard.app import create
+from workers.dashboard.passwords import Passwords
 from workers.dashboard.readiness import Readiness
 from workers.dashboard.routes import operator_routes
 from workers.dashboard.sessions import COOKIE, Sessions
 from workers.dashboard.site import Site
 from workers.exposition import Reader
 
+# As argon2id as the real ones, and a thousand times cheaper.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 TOKEN = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 
 
@@ -88,7 +92,7 @@ def open_desk(url: str, redis_url: str, **settings: object) -> Iterator[Desk]:
     with open_pool(url, size_max=8, name="dashboard") as pool:
         borrow = partial(pool.connection, timeout=5.0)
         found = configured(url, redis_url, **settings)
-        site = Site(borrow, Sessions(borrow), found)
+        site = Site(borrow, Sessions(borrow, found), found, Passwords(CHEAP))
         application = create(Reader(borrow), Readiness(pool, redis_url), operator_routes(site))
         yield Desk(url, application)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -15,6 +16,7 @@ from pipelines.errors import Permanent
 from pipelines.gateways.addresses import Egress
 from pipelines.gateways.mail import read_route
 from pipelines.sealing import parse_keys
+from workers.networks import Network, parse_networks
 
 LOCAL = "local"
 CHAT_MODEL = "anthropic/claude-3.5-sonnet"
@@ -29,6 +31,8 @@ RECEIVER_S = 15.0
 RECEIVER_S_MAX = 60.0
 WAIT_S_MAX = 31 * 86_400.0
 PER_MINUTE_MAX = 10**12
+# What answers without a login, unless it is closed.
+CLOSABLE = ("metrics", "healthz", "readyz")
 
 
 class ConfigError(Exception):
@@ -61,6 +65,13 @@ class Config:
     log_format: str | None
     dashboard_host: str
     dashboard_port: int
+    dashboard_closed: frozenset[str]
+    dashboard_trusted_proxies: tuple[Network, ...]
+    dashboard_trusted_header: str | None
+    dashboard_default_role: str | None
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None = field(repr=False)
     service_api_key: str | None = field(repr=False)
     otel_exporter_otlp_endpoint: str | None
     public_url: str | None
@@ -112,6 +123,13 @@ def read(env: Mapping[str, str]) -> Config:
         log_format=log_format(env),
         dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
         dashboard_port=port(env, "DASHBOARD_PORT", default=8800),
+        dashboard_closed=dashboard_closed(env),
+        dashboard_trusted_proxies=trusted_proxies(env),
+        dashboard_trusted_header=trusted_header(env),
+        dashboard_default_role=default_role(env),
+        oidc_issuer=oidc_issuer(env),
+        oidc_client_id=env.get("OIDC_CLIENT_ID"),
+        oidc_client_secret=env.get("OIDC_CLIENT_SECRET"),
         service_api_key=env.get("SERVICE_API_KEY"),
         otel_exporter_otlp_endpoint=url(env, "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https")),
         public_url=url(env, "PUBLIC_URL", ("https", "http")),
@@ -242,6 +260,68 @@ def port(env: Mapping[str, str], name: str, *, default: int) -> int:
     return int(value)
 
 
+def dashboard_closed(env: Mapping[str, str]) -> frozenset[str]:
+    """Which of CLOSABLE are answered with 404."""
+    names = frozenset(part.strip() for part in env.get("DASHBOARD_CLOSED", "").split(","))
+    if unknown := sorted(names - {"", *CLOSABLE}):
+        raise ConfigError(
+            f"DASHBOARD_CLOSED names {unknown[0]!r}; there are {', '.join(CLOSABLE)}, for "
+            "example metrics,readyz"
+        )
+    return names - {""}
+
+
+def trusted_proxies(env: Mapping[str, str]) -> tuple[Network, ...]:
+    try:
+        return parse_networks(env.get("DASHBOARD_TRUSTED_PROXIES", ""))
+    except ValueError as error:
+        raise ConfigError(f"DASHBOARD_TRUSTED_PROXIES: {error}; for example 10.0.0.0/8") from error
+
+
+def trusted_header(env: Mapping[str, str]) -> str | None:
+    name = env.get("DASHBOARD_TRUSTED_HEADER")
+    if name is None:
+        return None
+    if re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) is None:
+        raise ConfigError(
+            f"DASHBOARD_TRUSTED_HEADER: {name[:40]!r} is no header, for example X-Forwarded-User"
+        )
+    if not trusted_proxies(env):
+        raise ConfigError(
+            "DASHBOARD_TRUSTED_HEADER needs DASHBOARD_TRUSTED_PROXIES, or anybody could send it; "
+            "for example 10.0.0.0/8"
+        )
+    return name
+
+
+def default_role(env: Mapping[str, str]) -> str | None:
+    """None lets nobody in who was not added by name."""
+    role = env.get("DASHBOARD_DEFAULT_ROLE")
+    if role not in (None, "viewer", "operator"):
+        raise ConfigError(
+            f"DASHBOARD_DEFAULT_ROLE is viewer or operator, not {role}; admins are added by name"
+        )
+    return role
+
+
+def oidc_issuer(env: Mapping[str, str]) -> str | None:
+    """All three variables of it, or none; and it must know where to send people back to."""
+    names = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+    given = [name for name in names if name in env]
+    if not given:
+        return None
+    if missing := [name for name in (*names, "PUBLIC_URL") if name not in env]:
+        raise ConfigError(f"{given[0]} needs {missing[0]}, too, for example {EXAMPLES[missing[0]]}")
+    issuer = url(env, "OIDC_ISSUER", ("https", "http"))
+    assert issuer is not None
+    host = urlsplit(issuer).hostname
+    if issuer.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
+        raise ConfigError(
+            f"OIDC_ISSUER must begin with https://, for example {EXAMPLES['OIDC_ISSUER']}"
+        )
+    return issuer
+
+
 def embedding_model(env: Mapping[str, str], key: str | None) -> str:
     model = env.get("EMBEDDING_MODEL") or ("text-embedding-ada-002" if key else LOCAL)
     if model != LOCAL and not key:
@@ -309,6 +389,9 @@ EXAMPLES = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
     "EMAIL_URL": "smtp://user:password@mail.example.com:587",
     "PUBLIC_URL": "https://workers.example.com",
+    "OIDC_ISSUER": "https://login.example.com",
+    "OIDC_CLIENT_ID": "avivro-dashboard",
+    "OIDC_CLIENT_SECRET": "what the provider gave you",
     "WEBHOOK_RETRY_SCHEDULE_S": "0,5,300,1800",
     "SUPABASE_URL": "https://your-project.supabase.co",
     "VITE_SUPABASE_URL": "https://your-project.supabase.co",

@@ -50,6 +50,8 @@ EXCEPTIONS = {
     ("extend_worker_jobs", "adding-field-with-default"),
     ("extend_worker_jobs", "require-concurrent-index-creation"),
     ("extend_worker_jobs", "require-concurrent-index-deletion"),
+    ("guard_dashboard", "adding-field-with-default"),
+    ("guard_dashboard", "require-concurrent-index-creation"),
     ("score_sentiment", "require-concurrent-index-creation"),
     ("score_sentiment", "require-concurrent-index-deletion"),
     ("price_usage", "require-concurrent-index-creation"),

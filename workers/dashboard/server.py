@@ -58,7 +58,7 @@ def run(config: Config) -> None:
         if config.link_signing_key or config.email_webhook_secret:
             recorder.start()
         readiness = Readiness(pool, config.redis_url)
-        site = Site(borrow, Sessions(borrow), config)
+        site = Site(borrow, Sessions(borrow, config), config)
         routes = [*operator_routes(site), *open_api(config, borrow), *open_mail(config, recorder)]
         serve(app.create(Reader(borrow), readiness, routes), listening)
     recorder.close(GRACE_S)
@@ -104,6 +104,8 @@ def serve(application: object, listening: socket.socket) -> None:
             log_config=None,
             access_log=False,
             lifespan="off",
+            # Uvicorn would believe any X-Forwarded-For that comes from this machine.
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )

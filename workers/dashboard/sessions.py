@@ -5,55 +5,100 @@ import hmac
 import secrets
 from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from db import operators
 from db.operators import Operator
 from db.pool import Connection
+from workers.answering import Borrow
+from workers.config import Config
 from workers.dashboard.forms import Form, Refused
-from workers.dashboard.site import Borrow
+from workers.dashboard.peers import Peers
 
 COOKIE = "avivro_session"
+# Browsers take a cookie of this name only over https, for this host and all of its paths.
+HOST_PREFIX = "__Host-"
 TOKEN_BYTES = 32
+TOKEN_CHARS_MAX = 100
+# A shift, and a long pause in it. A page that refreshes itself is nobody at work.
 LASTS_S = 12 * 3_600.0
+IDLE_S = 2 * 3_600.0
 
 
 class Sessions:
-    """The guard of a site whose operators log in here."""
+    """Who asks, as far as a cookie of ours tells."""
 
-    def __init__(self, borrow: Borrow) -> None:
+    def __init__(self, borrow: Borrow, config: Config) -> None:
+        self.peers = Peers(config)
         self._borrow = borrow
 
-    def find(self, request: Request) -> Operator | None:
-        token = request.cookies.get(COOKIE)
+    def find(self, request: HTTPConnection) -> Operator | None:
+        """Whoever a proxy vouches for is believed as long as it does, session or not."""
+        token = self.read_cookie(request, COOKIE)
         if not token:
             return None
         with self._borrow() as conn:
-            return operators.find_by_session(conn, token_hash=digest(token))
+            operator = operators.find_by_session(
+                conn, token_hash=digest(token), idle_s=IDLE_S, is_activity=is_activity(request)
+            )
+        if operator is not None and operator.origin == "header":
+            vouched = self.peers.vouched_name(request)
+            if vouched is None or vouched.lower() != operator.name.lower():
+                return None
+        return operator
 
-    def token(self, request: Request) -> str:
-        return form_token(request.cookies.get(COOKIE, ""))
+    def token(self, request: HTTPConnection) -> str:
+        return form_token(self.read_cookie(request, COOKIE))
+
+    def token_hash(self, request: HTTPConnection) -> bytes:
+        """What names the session that asks in Postgres."""
+        return digest(self.read_cookie(request, COOKIE))
 
     def check(self, request: Request, form: Form) -> None:
-        given = form.one("csrf", "")
-        if not hmac.compare_digest(given.encode(), self.token(request).encode()):
+        """Raises Refused for a form that no page of this session sent."""
+        if not is_same(form.one("csrf", ""), self.token(request)):
             raise Refused("This form is not of your session: load the page again.", status=403)
 
+    def read_cookie(self, request: HTTPConnection, name: str) -> str:
+        """Empty without one. Over https, one that came over http before is none."""
+        return request.cookies.get(self._named(request, name), "")[:TOKEN_CHARS_MAX]
 
-def begin(conn: Connection, operator_id: UUID, *, user_agent: str) -> str:
+    def set_cookie(
+        self, request: HTTPConnection, response: Response, name: str, value: str, *, lasts_s: float
+    ) -> None:
+        response.set_cookie(
+            self._named(request, name),
+            value,
+            max_age=int(lasts_s),
+            httponly=True,
+            secure=self.peers.is_secure(request),
+            samesite="lax",
+        )
+
+    def drop_cookie(self, request: HTTPConnection, response: Response, name: str) -> None:
+        self.set_cookie(request, response, name, "", lasts_s=0)
+
+    def _named(self, request: HTTPConnection, name: str) -> str:
+        return HOST_PREFIX + name if self.peers.is_secure(request) else name
+
+
+def begin(conn: Connection, operator_id: UUID, *, user_agent: str, address: str = "") -> str:
     """Begin a session; what its cookie must hold."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = make_token()
     operators.insert_session(
-        conn, operator_id, token_hash=digest(token), lasts_s=LASTS_S, user_agent=user_agent
+        conn,
+        operator_id,
+        token_hash=digest(token),
+        lasts_s=LASTS_S,
+        user_agent=user_agent.replace("\0", ""),
+        address=address,
     )
     return token
 
 
-def set_cookie(response: Response, token: str, *, secure: bool) -> None:
-    response.set_cookie(
-        COOKIE, token, max_age=int(LASTS_S), httponly=True, secure=secure, samesite="lax"
-    )
+def make_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def digest(token: str) -> bytes:
@@ -63,3 +108,15 @@ def digest(token: str) -> bytes:
 def form_token(token: str) -> str:
     """Made from the session's token, which no page shows and no other site can read."""
     return hmac.new(token.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+def is_same(given: str, expected: str) -> bool:
+    """Compared in the same time wherever they differ."""
+    return hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
+    )
+
+
+def is_activity(request: HTTPConnection) -> bool:
+    """Whether a person did something: the stream and what it lets a page refresh do not count."""
+    return request.url.path != "/live" and request.headers.get("hx-target") != "live"

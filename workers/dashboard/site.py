@@ -7,12 +7,13 @@ role it needs: nothing is reachable that was not passed through `page` or `actio
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 import jinja2
@@ -25,11 +26,13 @@ from starlette.routing import Route
 from db import audit, dashboard
 from db.operators import Operator
 from db.pool import Connection
+from workers.answering import Borrow
 from workers.config import Config
 from workers.dashboard.forms import Form, Refused, local_path, read_form
+from workers.dashboard.passwords import Passwords
+from workers.dashboard.sessions import Sessions
 from workers.dashboard.words import FILTERS
 
-Borrow = Callable[[], AbstractContextManager[Connection]]
 PageHandler = Callable[[Request], Response]
 ActionHandler = Callable[[Request, Form], Response]
 
@@ -52,6 +55,11 @@ SAFE = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
+UNMIGRATED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+)
 # In the bar, with the letter that goes there after g.
 PAGES = (
     ("/", "Overview", "o"),
@@ -71,18 +79,6 @@ PAGES = (
 log = logging.getLogger(__name__)
 
 
-class Guard(Protocol):
-    """Who asks, and whether a form comes from a page of ours."""
-
-    def find(self, request: Request) -> Operator | None: ...
-
-    def token(self, request: Request) -> str:
-        """What every form carries; empty without a session."""
-
-    def check(self, request: Request, form: Form) -> None:
-        """Raises Refused for a form that another site may have sent."""
-
-
 @dataclass(slots=True)
 class Act:
     """An action under way; `details` go into the audit log beside it."""
@@ -92,48 +88,84 @@ class Act:
 
 
 class Site:
-    def __init__(self, borrow: Borrow, guard: Guard, config: Config) -> None:
+    def __init__(
+        self,
+        borrow: Borrow,
+        sessions: Sessions,
+        config: Config,
+        passwords: Passwords | None = None,
+    ) -> None:
         self.config = config
+        self.sessions = sessions
+        self.passwords = passwords or Passwords()
         self._borrow = borrow
-        self._guard = guard
         self._templates = environment()
 
     def knows(self, request: Request) -> bool:
         """Whether anybody who is logged in asks. Raises nothing while Postgres is away."""
         try:
-            return self._guard.find(request) is not None
+            return self.sessions.find(request) is not None
         except psycopg.OperationalError:
             return False
 
-    def page(self, path: str, handler: PageHandler, *, role: str = "viewer") -> Route:
+    def page(
+        self, path: str, handler: PageHandler, *, role: str = "viewer", always: bool = False
+    ) -> Route:
+        """`always`: also before a one-time password was replaced."""
+
         def endpoint(request: Request) -> Response:
-            return self._answer(request, lambda: self._enter(request, role) or handler(request))
+            return self._answer(
+                request, lambda: self._enter(request, role, always) or handler(request)
+            )
 
         return Route(path, endpoint, methods=["GET"])
 
-    def action(self, path: str, handler: ActionHandler, *, role: str = "operator") -> Route:
+    def action(
+        self, path: str, handler: ActionHandler, *, role: str = "operator", always: bool = False
+    ) -> Route:
+        def enter(request: Request, form: Form) -> Response:
+            if refused := self._enter(request, role, always):
+                return refused
+            self.sessions.check(request, form)
+            return handler(request, form)
+
+        return self._posted(path, enter)
+
+    def open_page(self, path: str, handler: PageHandler) -> Route:
+        """One that strangers see."""
+
+        def endpoint(request: Request) -> Response:
+            return self._answer(request, lambda: handler(request))
+
+        return Route(path, endpoint, methods=["GET"])
+
+    def open_action(self, path: str, handler: ActionHandler) -> Route:
+        """One that strangers may post to: the handler checks the form's own token."""
+        return self._posted(path, handler)
+
+    def _posted(self, path: str, handler: ActionHandler) -> Route:
         async def endpoint(request: Request) -> Response:
             try:
+                self.sessions.peers.check_origin(request)
                 form = await read_form(request)
             except Refused as refusal:
                 return await run_in_threadpool(self._answer, request, raising(refusal))
-            return await run_in_threadpool(self._answer, request, lambda: enter(request, form))
-
-        def enter(request: Request, form: Form) -> Response:
-            if refused := self._enter(request, role):
-                return refused
-            self._guard.check(request, form)
-            return handler(request, form)
+            return await run_in_threadpool(self._answer, request, lambda: handler(request, form))
 
         return Route(path, endpoint, methods=["POST"])
 
-    def _enter(self, request: Request, role: str) -> Response | None:
-        """Notes who asks; a redirect to the login where nobody is known."""
-        operator = self._guard.find(request)
+    def _enter(self, request: Request, role: str, always: bool) -> Response | None:
+        """Notes who asks; elsewhere where nobody is known, or a new password is due."""
+        operator = self.sessions.find(request)
         if operator is None:
             return to_login(request)
         request.state.operator = operator
+        if operator.must_change_password and not always:
+            if request.method == "GET":
+                return to("/account")
+            raise Refused("Choose a password of your own first: see Account.", status=403)
         if not operator.may(role):
+            log.warning("%s %s: refused to %s", request.method, request.url.path, operator.name)
             raise Refused(f"This needs the role {role}; yours is {operator.role}.", status=403)
         return None
 
@@ -153,9 +185,29 @@ class Site:
             return self.refuse(
                 request, "Postgres does not answer. Jobs are safe; /readyz says more.", status=503
             )
+        except UNMIGRATED:
+            log.exception("page %s: the schema is another one", request.url.path)
+            return self.refuse(
+                request, "The database lacks a migration: run avivro migrate.", status=503
+            )
+        except Exception:  # noqa: BLE001 - a trace is for the log, not for the page
+            return self.break_off(request)
 
-    def refuse(self, request: Request, message: str, *, status: int) -> Response:
-        return self.show(request, "refused.html", status=status, message=message)
+    def break_off(self, request: Request) -> Response:
+        """What went wrong is in the log, under an id that the page shows; nothing else leaks."""
+        trouble = secrets.token_hex(4)
+        log.exception("%s %s broke: id %s", request.method, request.url.path, trouble)
+        return self.refuse(
+            request,
+            f"This is a defect of ours. The dashboard's log says more: look for id {trouble}.",
+            status=500,
+            title="Something broke",
+        )
+
+    def refuse(
+        self, request: Request, message: str, *, status: int, title: str = "Not done"
+    ) -> Response:
+        return self.show(request, "refused.html", status=status, message=message, title=title)
 
     def show(
         self, request: Request, template: str, *, status: int = 200, **context: Any
@@ -165,7 +217,7 @@ class Site:
         operator = getattr(request.state, "operator", None)
         html = self._templates.get_template(template).render(
             operator=operator,
-            csrf="" if operator is None else self._guard.token(request),
+            csrf="" if operator is None else self.sessions.token(request),
             path=request.url.path,
             here=here(request),
             pages=PAGES,
@@ -205,7 +257,7 @@ class Site:
 
     def back(self, form: Form, notice: str) -> Response:
         """After an action: to the page it came from (`next`), which shows the notice once."""
-        response = RedirectResponse(local_path(form.one("next", "/")), 303, headers=SAFE)
+        response = to(local_path(form.one("next", "/")))
         response.set_cookie(
             NOTICE_COOKIE, quote(notice[:500]), max_age=30, httponly=True, samesite="lax"
         )
@@ -229,7 +281,11 @@ def to_login(request: Request) -> Response:
     target = f"/login?{urlencode({'next': here(request) if request.method == 'GET' else '/'})}"
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={**SAFE, "HX-Redirect": target})
-    return RedirectResponse(target, 303, headers=SAFE)
+    return to(target)
+
+
+def to(path: str) -> Response:
+    return RedirectResponse(path, 303, headers=SAFE)
 
 
 def environment() -> jinja2.Environment:
