@@ -164,6 +164,7 @@ def print_end(found: Config, agent_id: UUID, took_s: float) -> None:
         f"Done in {took_s:.1f} s. {local}",
         f'Ask more:  avivro search {agent_id} "your question"',
         "Keep it running:  avivro up     Look at the work:  avivro jobs list",
-        "There is no dashboard yet; it comes with a later version.",
+        f"Watch it then:  http://{found.dashboard_host}:{found.dashboard_port} (avivro up prints its "
+        "password once), or avivro top",
     ):
         console.out.print(line, markup=False, highlight=False, soft_wrap=True)
