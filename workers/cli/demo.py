@@ -164,7 +164,7 @@ def print_end(found: Config, agent_id: UUID, took_s: float) -> None:
         f"Done in {took_s:.1f} s. {local}",
         f'Ask more:  avivro search {agent_id} "your question"',
         "Keep it running:  avivro up     Look at the work:  avivro jobs list",
-        f"Watch it then:  http://{found.dashboard_host}:{found.dashboard_port} (avivro up prints its "
-        "password once), or avivro top",
+        f"Watch it then:  http://{found.dashboard_host}:{found.dashboard_port} (its password is "
+        "printed once), or avivro top",
     ):
         console.out.print(line, markup=False, highlight=False, soft_wrap=True)
