@@ -6,6 +6,7 @@ from psycopg.rows import class_row
 
 from db.pool import Connection
 from db.statements import load
+from db.watched_sources import FAILURES_MIN
 
 SQL = load("badges")
 
@@ -25,7 +26,7 @@ class Badges:
 
 
 def count(conn: Connection) -> Badges:
-    row = conn.cursor(row_factory=class_row(Badges)).execute(SQL.count, {"count_max": COUNT_MAX})
-    found = row.fetchone()
+    values = {"count_max": COUNT_MAX, "failures_min": FAILURES_MIN}
+    found = conn.cursor(row_factory=class_row(Badges)).execute(SQL.count, values).fetchone()
     assert found is not None
     return found

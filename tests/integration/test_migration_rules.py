@@ -47,6 +47,8 @@ EXCEPTIONS = {
     ("define_days", "changing-column-type"),
     ("deliver_webhooks", "require-concurrent-index-creation"),
     ("extend_knowledge", "require-concurrent-index-creation"),
+    ("index_domain_pages", "require-concurrent-index-creation"),
+    ("index_domain_pages", "require-concurrent-index-deletion"),
     ("extend_worker_jobs", "adding-field-with-default"),
     ("extend_worker_jobs", "require-concurrent-index-creation"),
     ("extend_worker_jobs", "require-concurrent-index-deletion"),
