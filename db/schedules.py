@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import class_row
@@ -15,20 +15,33 @@ SQL = load("schedules")
 
 # In a transaction of a few statements; after that Postgres ends the session.
 IDLE_MS_MAX = 5_000
+# A tick of this age is merely a little late; see schedules/times.py.
+LATE_S_MIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the database knows of a schedule.
+    """What the database knows of a schedule, in UTC.
 
-    `fired_at` is the last nominal time that was fired, `last_at` also counts runs by hand.
+    `settled_at` is the last nominal time that was fired or skipped, `last_at` the last run, also
+    by hand, and `next_at` the oldest time that is open still.
     """
 
     name: str
     begins_at: datetime
     paused_at: datetime | None
-    fired_at: datetime | None
+    cron_override: str | None
+    next_at: datetime | None
+    settled_at: datetime | None
     last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A schedule whose next tick should have come that long ago."""
+
+    name: str
+    late_s: float
 
 
 def upsert_schedule(
@@ -39,10 +52,24 @@ def upsert_schedule(
     args: dict[str, Any],
     unique_key: str | None,
     cron: str,
+    missed: str,
+    catch_up_s: int,
+    now: datetime,
+    next_at: datetime | None,
 ) -> None:
     conn.execute(
         SQL.upsert_schedule,
-        {"name": name, "kind": kind, "args": Jsonb(args), "unique_key": unique_key, "cron": cron},
+        {
+            "name": name,
+            "kind": kind,
+            "args": Jsonb(args),
+            "unique_key": unique_key,
+            "cron": cron,
+            "missed": missed,
+            "catch_up_s": catch_up_s,
+            "now": now,
+            "next_at": next_at,
+        },
     )
 
 
@@ -51,20 +78,37 @@ def retire_others(conn: Connection, names: Sequence[str]) -> None:
     conn.execute(SQL.retire_others, {"names": list(names)})
 
 
-def list_states(conn: Connection) -> dict[str, State]:
-    cursor = conn.cursor(row_factory=class_row(State)).execute(SQL.list_states)
-    return {state.name: state for state in cursor.fetchall()}
+def list_states(conn: Connection, *, now: datetime) -> dict[str, State]:
+    """Python compares two times of one zone by the wall clock, which jumps: so all are in UTC."""
+    rows = conn.execute(SQL.list_states, {"now": now}).fetchall()
+    return {row[0]: State(*(in_utc(value) for value in row)) for row in rows}
 
 
-def begin_now(conn: Connection) -> None:
-    conn.execute(SQL.begin_now)
+def in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def list_late(conn: Connection, *, late_s: float = LATE_S_MIN) -> list[Late]:
+    """What is later than that, the latest first; right also while no scheduler lives."""
+    cursor = conn.cursor(row_factory=class_row(Late))
+    return cursor.execute(SQL.list_late, {"late_s": late_s}).fetchall()
+
+
+def count_missed(conn: Connection) -> dict[str, tuple[int, int]]:
+    """How many ticks of the last day were missed, and how many of them made up."""
+    rows = conn.execute(SQL.count_missed).fetchall()
+    return {name: (missed, made_up) for name, missed, made_up in rows}
+
+
+def begin_now(conn: Connection, *, now: datetime) -> None:
+    conn.execute(SQL.begin_now, {"now": now})
 
 
 def read_clock(conn: Connection) -> datetime:
     """When this transaction began, by the database's clock."""
     row = conn.execute(SQL.read_clock).fetchone()
     assert row is not None
-    now: datetime = row[0]
+    now: datetime = row[0].astimezone(UTC)
     return now
 
 
@@ -72,10 +116,19 @@ def limit_idling(conn: Connection) -> None:
     conn.execute(SQL.limit_idling, {"idle_ms": IDLE_MS_MAX})
 
 
-def claim_tick(conn: Connection, name: str, *, fire_at: datetime) -> bool:
+def claim_tick(
+    conn: Connection, name: str, *, fire_at: datetime, now: datetime, made_up: bool = False
+) -> bool:
     """Make the tick ours; False when it was fired already, or the schedule is paused."""
-    found = conn.execute(SQL.claim_tick, {"name": name, "fire_at": fire_at}).fetchone()
+    found = conn.execute(
+        SQL.claim_tick, {"name": name, "fire_at": fire_at, "now": now, "made_up": made_up}
+    ).fetchone()
     return found is not None
+
+
+def skip_ticks(conn: Connection, name: str, *, fire_at: Sequence[datetime], now: datetime) -> None:
+    """Note that these were missed; what was fired stays as it is."""
+    conn.execute(SQL.skip_ticks, {"name": name, "fire_at": list(fire_at), "now": now})
 
 
 def claim_tick_by_hand(conn: Connection, name: str) -> datetime:
@@ -90,9 +143,20 @@ def name_job(conn: Connection, name: str, *, fire_at: datetime, job_id: int) -> 
     conn.execute(SQL.name_job, {"name": name, "fire_at": fire_at, "job_id": job_id})
 
 
-def pause(conn: Connection, name: str) -> None:
-    conn.execute(SQL.pause, {"name": name})
+def plan(conn: Connection, name: str, *, next_at: datetime | None) -> None:
+    conn.execute(SQL.plan, {"name": name, "next_at": next_at})
 
 
-def resume(conn: Connection, name: str) -> None:
-    conn.execute(SQL.resume, {"name": name})
+def pause(conn: Connection, name: str, *, now: datetime) -> None:
+    conn.execute(SQL.pause, {"name": name, "now": now})
+
+
+def resume(conn: Connection, name: str, *, now: datetime, next_at: datetime | None) -> None:
+    conn.execute(SQL.resume, {"name": name, "now": now, "next_at": next_at})
+
+
+def change_cron(
+    conn: Connection, name: str, cron: str | None, *, now: datetime, next_at: datetime | None
+) -> None:
+    """None: the timetable's own again."""
+    conn.execute(SQL.change_cron, {"name": name, "cron": cron, "now": now, "next_at": next_at})

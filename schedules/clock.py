@@ -9,17 +9,17 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
+import psycopg
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from db import schedules
 from db.pool import AWAY, Connection, connect, wait_for
 from db.schedules import State
-from schedules.times import due_ticks, next_tick, trigger_of
+from schedules.times import Trigger, next_tick, settle, trigger_of
 from schedules.timetable import TIMETABLE, Schedule
 from workers.jobs import enqueue, kind_of
 from workers.lease import Lease
@@ -54,58 +54,117 @@ def serve(
 
 
 class Clock:
-    """One scheduler's view of time; it outlives its connections."""
+    """One scheduler. It remembers nothing that decides: what is due is in the database."""
 
     def __init__(self, timetable: Sequence[Schedule] = TIMETABLE) -> None:
         self._timetable = timetable
-        self._triggers = {s.name: trigger_of(s.cron) for s in timetable}
-        self._looked_at: datetime | None = None
         self._alarm = threading.Event()
+        self._alarms = Alarms(self._alarm)
+        self._said: dict[str, str] = {}
 
     def run(self, conn: Connection, stopped: threading.Event) -> None:
         """Look at every alarm and every sweep. Raises one of AWAY when Postgres goes away."""
         with conn.transaction():
-            announce(conn, self._timetable)
-        alarms = self._set_alarms()
+            announce(conn, self._timetable, now=schedules.read_clock(conn))
+        self._alarms.start()
         try:
             while not stopped.is_set():
                 self._alarm.clear()
                 self.look(conn)
                 self._alarm.wait(SWEEP_S)
         finally:
-            alarms.shutdown(wait=False)
+            self._alarms.stop()
 
-    def _set_alarms(self) -> BackgroundScheduler:
-        """A late alarm still rings, and several late ones ring once: it only wakes us."""
-        alarms = BackgroundScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
-        )
-        for name, trigger in self._triggers.items():
-            alarms.add_job(self._alarm.set, trigger, id=name)
-        alarms.start()
-        return alarms
-
-    def look(self, conn: Connection) -> None:
-        """Fire what is due."""
-        now, states = self._read(conn)
+    def look(self, conn: Connection, *, now: datetime | None = None) -> None:
+        """Settle what is due; `now` is the database's clock unless given."""
+        now, states = self._read(conn, now)
         for schedule in self._timetable:
-            state, trigger = states[schedule.name], self._triggers[schedule.name]
-            for fire_at in due_ticks(trigger, state, looked_at=self._looked_at, now=now):
-                fire(conn, schedule, fire_at=fire_at)
-        self._looked_at = now
+            try:
+                self._settle(conn, schedule, states[schedule.name], now=now)
+                self._said.pop(schedule.name, None)
+            except AWAY:
+                raise
+            except psycopg.Error as error:
+                # One that cannot be fired holds up no other; it shows as late.
+                self._say(schedule.name, f"cannot be fired: {error}")
 
-    def _read(self, conn: Connection) -> tuple[datetime, dict[str, State]]:
+    def _read(self, conn: Connection, now: datetime | None) -> tuple[datetime, dict[str, State]]:
         with conn.transaction():
-            now, states = schedules.read_clock(conn), schedules.list_states(conn)
-            if not states.keys() >= self._triggers.keys():
-                announce(conn, self._timetable)
-                states = schedules.list_states(conn)
+            now = now or schedules.read_clock(conn)
+            states = schedules.list_states(conn, now=now)
+            if not states.keys() >= {schedule.name for schedule in self._timetable}:
+                announce(conn, self._timetable, now=now)
+                states = schedules.list_states(conn, now=now)
             if any(state.begins_at > now for state in states.values()):
-                schedules.begin_now(conn)
+                schedules.begin_now(conn, now=now)
             return now, states
 
+    def _settle(self, conn: Connection, schedule: Schedule, state: State, *, now: datetime) -> None:
+        trigger = trigger_of(cron_in_force(schedule, state))
+        self._alarms.follow(schedule.name, trigger)
+        if state.paused_at is not None:
+            return
+        due = settle(trigger, state, schedule.policy, now=now)
+        if due.skipped:
+            skip(conn, schedule, due.skipped, now=now)
+            if due.forgot:
+                log.warning("schedule %s: missed ticks before them are not noted", schedule.name)
+        for fire_at in due.made_up:
+            fire(conn, schedule, fire_at=fire_at, now=now, made_up=True)
+        for fire_at in due.fired:
+            fire(conn, schedule, fire_at=fire_at, now=now)
+        if due.next_at != state.next_at:
+            with conn.transaction():
+                schedules.plan(conn, schedule.name, next_at=due.next_at)
 
-def announce(conn: Connection, timetable: Sequence[Schedule]) -> None:
+    def _say(self, name: str, message: str) -> None:
+        """Once, not at every look."""
+        if self._said.get(name) != message:
+            log.error("schedule %s %s", name, message)
+            self._said[name] = message
+
+
+class Alarms:
+    """APScheduler's: they wake a scheduler at the times of its schedules, and follow edits."""
+
+    def __init__(self, alarm: threading.Event) -> None:
+        self._alarm = alarm
+        self._scheduler: BackgroundScheduler | None = None
+        self._followed: dict[str, Trigger] = {}
+
+    def start(self) -> None:
+        """A late alarm still rings, and several late ones ring once: it only wakes us."""
+        self._followed = {}
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
+        )
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+
+    def follow(self, name: str, trigger: Trigger) -> None:
+        """Ring at other times from now on, where these are others."""
+        if self._scheduler is None or self._followed.get(name) is trigger:
+            return
+        self._scheduler.add_job(self._alarm.set, trigger, id=name, replace_existing=True)
+        self._followed[name] = trigger
+
+
+def cron_in_force(schedule: Schedule, state: State | None) -> str:
+    """What an operator wrote, or the timetable's own where this version cannot read that."""
+    if state is None or state.cron_override is None:
+        return schedule.cron
+    try:
+        trigger_of(state.cron_override)
+    except ValueError:
+        return schedule.cron
+    return state.cron_override
+
+
+def announce(conn: Connection, timetable: Sequence[Schedule], *, now: datetime) -> None:
     """Write the timetable into the database. What is new begins with its next time."""
     for schedule in timetable:
         schedules.upsert_schedule(
@@ -115,77 +174,50 @@ def announce(conn: Connection, timetable: Sequence[Schedule]) -> None:
             args=encode(schedule.payload),
             unique_key=schedule.unique_key,
             cron=schedule.cron,
+            missed=schedule.missed,
+            catch_up_s=schedule.catch_up_s,
+            now=now,
+            next_at=next_tick(trigger_of(schedule.cron), now),
         )
     schedules.retire_others(conn, [schedule.name for schedule in timetable])
 
 
-def fire(conn: Connection, schedule: Schedule, *, fire_at: datetime) -> int | None:
+def fire(
+    conn: Connection,
+    schedule: Schedule,
+    *,
+    fire_at: datetime,
+    now: datetime,
+    made_up: bool = False,
+) -> int | None:
     """The tick and its job, or neither; None when the tick was fired or the schedule is paused."""
     with conn.transaction():
         schedules.limit_idling(conn)
-        if not schedules.claim_tick(conn, schedule.name, fire_at=fire_at):
+        claimed = schedules.claim_tick(
+            conn, schedule.name, fire_at=fire_at, now=now, made_up=made_up
+        )
+        if not claimed:
             return None
         spread = timedelta(seconds=schedule.jitter_s * random.random())  # noqa: S311 - no secret
         job_id = enqueue(
             conn, schedule.payload, unique_key=schedule.unique_key, run_at=fire_at + spread
         )
         schedules.name_job(conn, schedule.name, fire_at=fire_at, job_id=job_id)
-    log.info("schedule %s fired for %s: job %d", schedule.name, f"{fire_at:%F %T}", job_id)
+    late = ", made up" if made_up else ""
+    log.info("schedule %s fired for %s%s: job %d", schedule.name, f"{fire_at:%F %T}", late, job_id)
     return job_id
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of `avivro schedules list`."""
-
-    name: str
-    kind: str
-    cron: str
-    last: datetime | None
-    next: datetime | None
-    paused: bool
-
-
-def list_entries(conn: Connection, timetable: Sequence[Schedule] = TIMETABLE) -> list[Entry]:
-    """Every schedule of the code, whether a scheduler has seen it yet or not."""
-    now, states = schedules.read_clock(conn), schedules.list_states(conn)
-    return [entry(schedule, states.get(schedule.name), now) for schedule in timetable]
-
-
-def entry(schedule: Schedule, state: State | None, now: datetime) -> Entry:
-    paused = state is not None and state.paused_at is not None
-    return Entry(
-        name=schedule.name,
-        kind=kind_of(schedule.payload).name,
-        cron=schedule.cron,
-        last=None if state is None else state.last_at,
-        next=None if paused else next_tick(trigger_of(schedule.cron), now),
-        paused=paused,
+def skip(
+    conn: Connection, schedule: Schedule, fire_at: Sequence[datetime], *, now: datetime
+) -> None:
+    with conn.transaction():
+        schedules.limit_idling(conn)
+        schedules.skip_ticks(conn, schedule.name, fire_at=fire_at, now=now)
+    log.warning(
+        "schedule %s skipped %d missed ticks, %s to %s",
+        schedule.name,
+        len(fire_at),
+        f"{fire_at[0]:%F %T}",
+        f"{fire_at[-1]:%F %T}",
     )
-
-
-def fire_by_hand(conn: Connection, name: str) -> int:
-    """Fire now, paused or not, and leave the timetable as it is; the job's id."""
-    schedule = find(name)
-    fire_at = schedules.claim_tick_by_hand(conn, name)
-    job_id = enqueue(conn, schedule.payload, unique_key=schedule.unique_key)
-    schedules.name_job(conn, name, fire_at=fire_at, job_id=job_id)
-    return job_id
-
-
-def pause(conn: Connection, name: str) -> None:
-    announce(conn, TIMETABLE)
-    schedules.pause(conn, name)
-
-
-def resume(conn: Connection, name: str) -> None:
-    announce(conn, TIMETABLE)
-    schedules.resume(conn, name)
-
-
-def names() -> list[str]:
-    return [schedule.name for schedule in TIMETABLE]
-
-
-def find(name: str) -> Schedule:
-    return next(schedule for schedule in TIMETABLE if schedule.name == name)

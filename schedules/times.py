@@ -1,8 +1,10 @@
-"""At which times a schedule fires, and which of them are due. Pure, and in UTC."""
+"""At which times a schedule fires, and what becomes of each. Pure, and in UTC."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -10,39 +12,94 @@ from apscheduler.triggers.interval import IntervalTrigger
 from db.schedules import State
 
 Trigger = Any
+Missed = Literal["skip", "once", "all"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EVERY = re.compile(r"every ([1-9]\d{0,7}) s")
+EVERY = re.compile(r"every ([1-9][0-9]{0,7}) s")
+CRON_CHARS_MAX = 200
 INSTANT = timedelta(microseconds=1)
-# A scheduler that looked within this time was there all along: nothing was missed.
+# A tick that is found within this time is a little late; after it, it was missed.
 GAP_S_MAX = 10.0
-# The last time before now is looked for ever further back, so that a year away costs no loop
+# Of one schedule after one absence: two weeks of minutes.
+NOTED_TICKS_MAX = 20_000
+MADE_UP_TICKS_MAX = 100
+# The last times before now are looked for ever further back, so that a year away costs no loop
 # over a year of seconds.
-LOOK_BACK = [timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=31)]
+LOOK_BACK = [timedelta(days=days) for days in (1 / 1440, 1 / 24, 1, 31, 366)]
 
 
-def due_ticks(
-    trigger: Trigger, state: State, *, looked_at: datetime | None, now: datetime
-) -> list[datetime]:
-    """The times to fire now, oldest first. `looked_at` is when this scheduler last looked.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is made up of the ticks that were missed in the last `catch_up_s`.
 
-    What it missed while it was away, or while the clock jumped, it fires once, for the last time.
+    `skip`: nothing; `once`: the last one, unless the next has come already; `all`: each, up to
+    MADE_UP_TICKS_MAX.
     """
-    if state.paused_at is not None:
+
+    missed: Missed
+    catch_up_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What to do now, each oldest first, in this order; `next_at` is open still after that."""
+
+    skipped: list[datetime]
+    made_up: list[datetime]
+    fired: list[datetime]
+    next_at: datetime | None
+    # Older ones that are too many to be noted.
+    forgot: bool = False
+
+
+def settle(trigger: Trigger, state: State, policy: Policy, *, now: datetime) -> Settlement:
+    """What becomes of the ticks up to now that nobody fired or skipped. Not for paused ones."""
+    after = settled_until(state)
+    found = last_ticks(trigger, after=after, until=now, most=NOTED_TICKS_MAX)
+    late_at = now - timedelta(seconds=GAP_S_MAX)
+    missed = [tick for tick in found if tick < late_at]
+    fired = found[len(missed) :]
+    made_up = choose(missed, policy, now=now, goes_on=bool(fired))
+    return Settlement(
+        skipped=missed[: len(missed) - len(made_up)],
+        made_up=made_up,
+        fired=fired,
+        next_at=next_tick(trigger, now),
+        forgot=len(found) == NOTED_TICKS_MAX and next_tick(trigger, after) != found[0],
+    )
+
+
+def settled_until(state: State) -> datetime:
+    return max(state.begins_at, state.settled_at or EPOCH)
+
+
+def choose(
+    missed: list[datetime], policy: Policy, *, now: datetime, goes_on: bool
+) -> list[datetime]:
+    """Which of the missed ones are made up: always the last of them."""
+    if policy.missed == "skip" or (policy.missed == "once" and goes_on):
         return []
-    if looked_at is not None and timedelta() <= now - looked_at <= timedelta(seconds=GAP_S_MAX):
-        return ticks(trigger, after=max(state.begins_at, looked_at), until=now)
-    return last_tick(trigger, after=max(state.begins_at, state.fired_at or EPOCH), until=now)
+    since = now - timedelta(seconds=policy.catch_up_s)
+    most = 1 if policy.missed == "once" else MADE_UP_TICKS_MAX
+    return [tick for tick in missed[-most:] if tick >= since]
 
 
-def last_tick(trigger: Trigger, *, after: datetime, until: datetime) -> list[datetime]:
-    """The last of all `ticks`; empty when there is none."""
+def late_s(trigger: Trigger, state: State, *, now: datetime) -> float:
+    """For how long the oldest tick that is due has waited; 0 where none does, or by a pause."""
+    if state.paused_at is not None:
+        return 0.0
+    due_at = next_tick(trigger, settled_until(state))
+    return 0.0 if due_at is None else max(0.0, (now - due_at).total_seconds())
+
+
+def last_ticks(trigger: Trigger, *, after: datetime, until: datetime, most: int) -> list[datetime]:
+    """The last of all `ticks`, oldest first."""
     for back in LOOK_BACK:
         if after >= until - back:
             break
-        if found := ticks(trigger, after=until - back, until=until):
-            return found[-1:]
-    return ticks(trigger, after=after, until=until)[-1:]
+        if len(found := ticks(trigger, after=until - back, until=until)) >= most:
+            return found[-most:]
+    return ticks(trigger, after=after, until=until)[-most:]
 
 
 def ticks(trigger: Trigger, *, after: datetime, until: datetime) -> list[datetime]:
@@ -59,11 +116,14 @@ def next_tick(trigger: Trigger, after: datetime) -> datetime | None:
     return tick
 
 
+@lru_cache(maxsize=256)
 def trigger_of(cron: str) -> Trigger:
     """Raises ValueError for what cannot be understood, or would be understood differently.
 
     An interval is counted from 1970, so that all schedulers mean the same times.
     """
+    if len(cron) > CRON_CHARS_MAX or not cron.isascii():
+        raise ValueError(f"a schedule has at most {CRON_CHARS_MAX} characters, all of them ASCII")
     if every := EVERY.fullmatch(cron):
         return IntervalTrigger(seconds=int(every[1]), start_date=EPOCH, timezone=UTC)
     fields = cron.split()
@@ -74,4 +134,14 @@ def trigger_of(cron: str) -> Trigger:
         raise ValueError(f'schedule "{cron}": write the weekday as mon to sun, its numbers differ')
     if day != "*" and weekday != "*":
         raise ValueError(f'schedule "{cron}": give a day or a weekday, together they are ambiguous')
-    return CronTrigger.from_crontab(cron, timezone=UTC)
+    return cron_trigger(cron)
+
+
+def cron_trigger(cron: str) -> Trigger:
+    try:
+        trigger = CronTrigger.from_crontab(cron, timezone=UTC)
+    except ValueError as error:
+        raise ValueError(f'schedule "{cron}": {error}') from error
+    if next_tick(trigger, EPOCH) is None:
+        raise ValueError(f'schedule "{cron}": there is no such day, it would never fire')
+    return trigger

@@ -1,8 +1,9 @@
 """Ticks on a real Postgres: each once, whoever looks, and whatever the clock does."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -12,27 +13,48 @@ import pytest
 from db import jobs, schedules
 from db.jobs import Job
 from db.pool import Connection, connect
-from schedules import clock
+from db.schedules import State
+from schedules import clock, operating
 from schedules.clock import Clock, announce, fire
 from schedules.timetable import TIMETABLE, Schedule
 from workers.jobs import Probe, Prune, enqueue
 
-HOURLY = Schedule("hourly", Probe(sleep_ms=1), cron="0 * * * *")
+DAY_S = 86_400
+HOURLY = Schedule("hourly", Probe(sleep_ms=1), cron="0 * * * *", missed="once", catch_up_s=DAY_S)
 Tick = tuple[datetime, bool, int | None]
 
 
 def ticks(conn: Connection, name: str = "hourly") -> list[Tick]:
+    """Those that were fired."""
     return conn.execute(
-        "SELECT fire_at, by_hand, job_id FROM worker.schedule_ticks WHERE schedule = %s"
-        " ORDER BY fire_at",
+        "SELECT fire_at, by_hand, job_id FROM worker.schedule_ticks"
+        " WHERE schedule = %s AND NOT skipped ORDER BY fire_at",
         (name,),
     ).fetchall()
 
 
 def known_for(conn: Connection, age: timedelta, *timetable: Schedule) -> None:
     """The timetable became known that long ago."""
-    announce(conn, timetable or (HOURLY,))
-    conn.execute("UPDATE worker.schedules SET begins_at = now() - %s", (age,))
+    announce_now(conn, timetable or (HOURLY,))
+    conn.execute(
+        "UPDATE worker.schedules SET (begins_at, next_at) = (now() - %s, now() - %s)", (age, age)
+    )
+
+
+def announce_now(conn: Connection, timetable: Sequence[Schedule]) -> None:
+    announce(conn, timetable, now=schedules.read_clock(conn))
+
+
+def states(conn: Connection) -> dict[str, State]:
+    return schedules.list_states(conn, now=schedules.read_clock(conn))
+
+
+def stop(conn: Connection) -> None:
+    schedules.pause(conn, "hourly", now=schedules.read_clock(conn))
+
+
+def go_on(conn: Connection) -> None:
+    schedules.resume(conn, "hourly", now=schedules.read_clock(conn), next_at=None)
 
 
 def look(url: str, *timetable: Schedule) -> None:
@@ -113,14 +135,17 @@ def test_a_restarted_scheduler_fires_nothing_again(conn: Connection, database_ur
     assert len(jobs.list_jobs(conn)) == 1
 
 
-def test_a_tick_that_cannot_enqueue_is_not_fired(conn: Connection, database_url: str) -> None:
-    known_for(conn, timedelta(hours=2))
+def test_a_tick_that_cannot_enqueue_is_late_and_holds_up_no_other(
+    conn: Connection, database_url: str
+) -> None:
+    other = replace(HOURLY, name="other", payload=Prune())
+    known_for(conn, timedelta(hours=2), HOURLY, other)
     conn.execute("DELETE FROM worker.kinds WHERE kind = 'probe'")
 
-    with pytest.raises(psycopg.errors.InvalidParameterValue):
-        look(database_url)
+    look(database_url, HOURLY, other)
 
-    assert ticks(conn) == []
+    assert (ticks(conn), len(ticks(conn, "other"))) == ([], 1)
+    assert [late.name for late in schedules.list_late(conn)] == ["hourly"]
 
 
 def test_a_frozen_scheduler_holds_up_no_other(
@@ -147,7 +172,7 @@ def test_a_frozen_scheduler_holds_up_no_other(
 
 def test_a_paused_schedule_fires_nothing(conn: Connection, database_url: str) -> None:
     known_for(conn, timedelta(hours=2))
-    schedules.pause(conn, "hourly")
+    stop(conn)
 
     look(database_url)
 
@@ -156,15 +181,15 @@ def test_a_paused_schedule_fires_nothing(conn: Connection, database_url: str) ->
 
 def test_pausing_stops_a_tick_that_is_about_to_fire(conn: Connection) -> None:
     known_for(conn, timedelta(hours=2))
-    schedules.pause(conn, "hourly")
+    stop(conn)
 
-    assert fire(conn, HOURLY, fire_at=this_hour(conn)) is None
+    assert fire(conn, HOURLY, fire_at=this_hour(conn), now=schedules.read_clock(conn)) is None
 
 
 def test_a_resumed_schedule_skips_what_it_missed(conn: Connection, database_url: str) -> None:
     known_for(conn, timedelta(hours=2))
-    schedules.pause(conn, "hourly")
-    schedules.resume(conn, "hourly")
+    stop(conn)
+    go_on(conn)
 
     look(database_url)
 
@@ -174,7 +199,7 @@ def test_a_resumed_schedule_skips_what_it_missed(conn: Connection, database_url:
 def test_a_second_resume_changes_nothing(conn: Connection, database_url: str) -> None:
     known_for(conn, timedelta(hours=2))
 
-    schedules.resume(conn, "hourly")
+    go_on(conn)
     look(database_url)
 
     assert len(ticks(conn)) == 1
@@ -183,7 +208,12 @@ def test_a_second_resume_changes_nothing(conn: Connection, database_url: str) ->
 def test_a_clock_that_was_ahead_and_went_back_goes_on(conn: Connection, database_url: str) -> None:
     known_for(conn, timedelta(hours=2))
     with connect(database_url) as ahead:
-        fire(ahead, HOURLY, fire_at=this_hour(conn) + timedelta(hours=9))
+        fire(
+            ahead,
+            HOURLY,
+            fire_at=this_hour(conn) + timedelta(hours=9),
+            now=schedules.read_clock(ahead),
+        )
 
     look(database_url)
 
@@ -200,7 +230,7 @@ def test_what_became_known_while_the_clock_was_ahead_begins_now(
 
     look(database_url)
 
-    state = schedules.list_states(conn)["hourly"]
+    state = states(conn)["hourly"]
     assert state.begins_at <= schedules.read_clock(conn)
 
 
@@ -208,27 +238,27 @@ def test_other_times_begin_anew(conn: Connection, database_url: str) -> None:
     known_for(conn, timedelta(days=3))
     changed = Schedule("hourly", Probe(), cron="*/5 * * * *")
 
-    announce(conn, [changed])
+    announce_now(conn, [changed])
     look(database_url, changed)
 
-    assert schedules.list_states(conn)["hourly"].begins_at >= this_hour(conn) - timedelta(hours=1)
+    assert states(conn)["hourly"].begins_at >= this_hour(conn) - timedelta(hours=1)
     assert ticks(conn) == []
 
 
 def test_a_restart_with_the_same_times_goes_on(conn: Connection) -> None:
     known_for(conn, timedelta(days=3))
-    before = schedules.list_states(conn)["hourly"]
+    before = states(conn)["hourly"]
 
-    announce(conn, [HOURLY])
+    announce_now(conn, [HOURLY])
 
-    assert schedules.list_states(conn)["hourly"] == before
+    assert states(conn)["hourly"] == before
 
 
 def test_a_schedule_that_left_the_code_is_marked(conn: Connection) -> None:
     other = Schedule("other", Probe(), cron="0 0 * * *")
-    announce(conn, [HOURLY, other])
+    announce_now(conn, [HOURLY, other])
 
-    announce(conn, [other])
+    announce_now(conn, [other])
 
     retired = conn.execute("SELECT name FROM worker.schedules WHERE retired_at IS NOT NULL")
     assert retired.fetchall() == [("hourly",)]
@@ -240,14 +270,19 @@ def test_rows_that_somebody_deleted_are_written_again(conn: Connection, database
 
     look(database_url)
 
-    assert list(schedules.list_states(conn)) == ["hourly"]
+    assert list(states(conn)) == ["hourly"]
 
 
 def test_slow_work_with_a_unique_key_does_not_pile_up(conn: Connection, database_url: str) -> None:
-    unique = Schedule("hourly", Prune(), cron="0 * * * *", unique_key="prune")
+    unique = replace(HOURLY, payload=Prune(), unique_key="prune")
     known_for(conn, timedelta(hours=2), unique)
     with connect(database_url) as other:
-        fire(other, unique, fire_at=this_hour(conn) - timedelta(hours=1))
+        fire(
+            other,
+            unique,
+            fire_at=this_hour(conn) - timedelta(hours=1),
+            now=schedules.read_clock(other),
+        )
 
     look(database_url, unique)
 
@@ -255,11 +290,11 @@ def test_slow_work_with_a_unique_key_does_not_pile_up(conn: Connection, database
 
 
 def test_jitter_spreads_the_jobs_and_not_the_ticks(conn: Connection) -> None:
-    spread = Schedule("hourly", Probe(), cron="0 * * * *", jitter_s=600)
-    announce(conn, [spread])
+    spread = replace(HOURLY, jitter_s=600)
+    announce_now(conn, [spread])
     fire_at = this_hour(conn) + timedelta(hours=3)
 
-    fire(conn, spread, fire_at=fire_at)
+    fire(conn, spread, fire_at=fire_at, now=schedules.read_clock(conn))
 
     assert ticks(conn)[0][0] == fire_at
     assert fire_at < one_job(conn).run_at < fire_at + timedelta(seconds=600)
@@ -268,11 +303,11 @@ def test_jitter_spreads_the_jobs_and_not_the_ticks(conn: Connection) -> None:
 def test_a_run_by_hand_leaves_the_timetable_as_it_is(
     conn: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "TIMETABLE", (HOURLY,))
+    monkeypatch.setattr(operating, "TIMETABLE", (HOURLY,))
     known_for(conn, timedelta(hours=2))
 
     with connect(database_url) as operator:
-        clock.fire_by_hand(operator, "hourly")
+        operating.fire_by_hand(operator, "hourly")
     look(database_url)
 
     assert sorted(by_hand for _, by_hand, _ in ticks(conn)) == [False, True]
@@ -280,7 +315,7 @@ def test_a_run_by_hand_leaves_the_timetable_as_it_is(
 
 
 def test_the_list_shows_schedules_no_scheduler_has_seen(conn: Connection) -> None:
-    entries = clock.list_entries(conn)
+    entries = operating.list_entries(conn)
 
     assert [entry.name for entry in entries] == [schedule.name for schedule in TIMETABLE]
     assert all(entry.next is not None and entry.last is None for entry in entries)
@@ -290,6 +325,6 @@ def test_the_list_shows_the_last_and_the_next_time(conn: Connection, database_ur
     known_for(conn, timedelta(hours=2))
     look(database_url)
 
-    (entry,) = clock.list_entries(conn, [HOURLY])
+    (entry,) = operating.list_entries(conn, [HOURLY])
 
     assert (entry.last, entry.next) == (this_hour(conn), this_hour(conn) + timedelta(hours=1))

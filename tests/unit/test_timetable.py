@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from db.schedules import State
-from schedules.times import due_ticks, last_tick, next_tick, ticks, trigger_of
+from schedules import times
+from schedules.times import (
+    Policy,
+    Settlement,
+    last_ticks,
+    late_s,
+    next_tick,
+    settle,
+    ticks,
+    trigger_of,
+)
 from schedules.timetable import TIMETABLE, Schedule
 from workers.jobs import KINDS, kind_of
 
@@ -17,15 +27,31 @@ SECOND, MINUTE, HOUR, DAY = (
     timedelta(days=1),
 )
 HOURLY = trigger_of("0 * * * *")
+MINUTELY = trigger_of("* * * * *")
+DAY_S = 86_400
+SKIP, ONCE, ALL = Policy("skip", DAY_S), Policy("once", DAY_S), Policy("all", DAY_S)
 
 
 def state(
     *,
     begins_at: datetime = NOON - 30 * DAY,
-    fired_at: datetime | None = None,
+    settled_at: datetime | None = None,
     paused_at: datetime | None = None,
 ) -> State:
-    return State("s", begins_at, paused_at, fired_at, fired_at)
+    return State(
+        name="s",
+        begins_at=begins_at,
+        paused_at=paused_at,
+        cron_override=None,
+        next_at=None,
+        settled_at=settled_at,
+        last_at=settled_at,
+    )
+
+
+def done(due: Settlement) -> tuple[int, list[datetime], list[datetime]]:
+    """How many were skipped, what was made up, what fired on time."""
+    return len(due.skipped), due.made_up, due.fired
 
 
 @pytest.mark.parametrize("schedule", TIMETABLE, ids=lambda schedule: schedule.name)
@@ -67,6 +93,15 @@ def test_the_next_time_is_after_this_one(cron: str, wait: timedelta) -> None:
         ("0 9 * * 1", "weekday as mon"),
         ("0 9 1 * mon", "a day or a weekday"),
         ("61 * * * *", "61"),
+        ("0 0 9 * * *", "five fields"),
+        ("0 0 30 feb *", "no such day"),
+        ("every 1.5 s", "five fields"),
+        ("every \u0663 s", "ASCII"),
+        ("*/0 * * * *", "Increment"),
+        ("5-1 * * * *", "range"),
+        ("0 0 * * mon#2", "weekday as mon"),
+        ("1," * 200 + "1 * * * *", "200 characters"),
+        ("", "five fields"),
     ],
 )
 def test_what_would_be_misunderstood_is_refused(cron: str, says: str) -> None:
@@ -74,83 +109,124 @@ def test_what_would_be_misunderstood_is_refused(cron: str, says: str) -> None:
         trigger_of(cron)
 
 
-def test_summer_time_moves_no_tick() -> None:
-    night = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)  # clocks go forward in Europe
+def test_a_schedule_that_makes_up_each_tick_lets_none_coincide() -> None:
+    """A unique key would make one job of them all."""
+    assert [s.name for s in TIMETABLE if s.missed == "all" and s.unique_key] == []
 
-    assert len(ticks(HOURLY, after=night, until=night + DAY)) == 24
+
+def test_what_is_made_up_has_a_window_and_nothing_else_has() -> None:
+    assert {s.name for s in TIMETABLE if (s.catch_up_s > 0) != (s.missed != "skip")} == set()
+
+
+@pytest.mark.parametrize("policy", [SKIP, ONCE, ALL])
+def test_a_tick_that_is_a_little_late_was_not_missed(policy: Policy) -> None:
+    due = settle(HOURLY, state(settled_at=NOON - HOUR), policy, now=NOON + 9 * SECOND)
+
+    assert done(due) == (0, [], [NOON])
 
 
 def test_a_tick_is_due_at_its_very_time_and_not_again() -> None:
-    due = due_ticks(HOURLY, state(fired_at=NOON - HOUR), looked_at=NOON - SECOND, now=NOON)
-    again = due_ticks(HOURLY, state(fired_at=NOON), looked_at=NOON, now=NOON + SECOND)
+    due = settle(HOURLY, state(settled_at=NOON - HOUR), SKIP, now=NOON)
+    again = settle(HOURLY, state(settled_at=NOON), SKIP, now=NOON + SECOND)
 
-    assert (due, again) == ([NOON], [])
-
-
-def test_a_tick_has_the_time_of_the_timetable_not_of_the_look() -> None:
-    due = due_ticks(HOURLY, state(), looked_at=NOON - SECOND, now=NOON + 0.7 * SECOND)
-
-    assert due == [NOON]
+    assert (done(due), done(again)) == ((0, [], [NOON]), (0, [], []))
 
 
 def test_a_new_schedule_owes_nothing_of_the_past() -> None:
     known = state(begins_at=NOON + MINUTE)
 
-    assert due_ticks(HOURLY, known, looked_at=None, now=NOON + 2 * MINUTE) == []
-    assert due_ticks(HOURLY, known, looked_at=None, now=NOON + HOUR) == [NOON + HOUR]
+    assert done(settle(HOURLY, known, ALL, now=NOON + 2 * MINUTE)) == (0, [], [])
+    assert done(settle(HOURLY, known, ALL, now=NOON + HOUR)) == (0, [], [NOON + HOUR])
 
 
-def test_what_was_missed_while_away_fires_once_for_the_last_time() -> None:
-    due = due_ticks(HOURLY, state(fired_at=NOON - 5 * DAY), looked_at=None, now=NOON + MINUTE)
+@pytest.mark.parametrize(
+    ("policy", "skipped", "made_up"),
+    [
+        (SKIP, 5, []),
+        (ONCE, 4, [NOON]),
+        (ALL, 0, [NOON - hours * HOUR for hours in (4, 3, 2, 1, 0)]),
+        (Policy("all", 2 * 3600), 3, [NOON - HOUR, NOON]),
+        (Policy("once", 60), 5, []),
+        (Policy("all", 0), 5, []),
+    ],
+)
+def test_what_was_missed_follows_the_policy(
+    policy: Policy, skipped: int, made_up: list[datetime]
+) -> None:
+    known = state(settled_at=NOON - 5 * HOUR)
 
-    assert due == [NOON]
+    due = settle(HOURLY, known, policy, now=NOON + 2 * MINUTE)
+
+    assert done(due) == (skipped, made_up, [])
+    assert due.next_at == NOON + HOUR
 
 
-def test_a_clock_that_jumps_ahead_fires_once() -> None:
-    seconds = trigger_of("every 1 s")
+def test_the_window_holds_its_very_end() -> None:
+    known = state(settled_at=NOON - HOUR)
 
-    due = due_ticks(seconds, state(fired_at=NOON), looked_at=NOON, now=NOON + HOUR)
+    made_up = settle(HOURLY, known, Policy("once", 60), now=NOON + MINUTE)
+    over = settle(HOURLY, known, Policy("once", 60), now=NOON + MINUTE + SECOND)
 
-    assert due == [NOON + HOUR]
+    assert (done(made_up), done(over)) == ((0, [NOON], []), (1, [], []))
+
+
+def test_once_makes_nothing_up_when_the_next_one_has_come() -> None:
+    known = state(settled_at=NOON - 5 * HOUR)
+
+    assert done(settle(HOURLY, known, ONCE, now=NOON)) == (4, [], [NOON])
+    assert done(settle(HOURLY, known, SKIP, now=NOON)) == (4, [], [NOON])
+    assert len(settle(HOURLY, known, ALL, now=NOON).made_up) == 4
+
+
+def test_all_is_bounded_and_skips_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(times, "MADE_UP_TICKS_MAX", 3)
+
+    due = settle(MINUTELY, state(settled_at=NOON - HOUR), ALL, now=NOON + 30 * SECOND)
+
+    assert done(due) == (57, [NOON - 2 * MINUTE, NOON - MINUTE, NOON], [])
+
+
+def test_only_so_many_are_noted_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(times, "NOTED_TICKS_MAX", 60)
+    now = NOON + 30 * SECOND
+
+    many = settle(MINUTELY, state(settled_at=NOON - 2 * HOUR), SKIP, now=now)
+    all_of_them = settle(MINUTELY, state(settled_at=NOON - HOUR), SKIP, now=now)
+
+    assert (len(many.skipped), many.skipped[-1], many.forgot) == (60, NOON, True)
+    assert (len(all_of_them.skipped), all_of_them.forgot) == (60, False)
 
 
 def test_a_short_stall_loses_no_tick() -> None:
     seconds = trigger_of("every 1 s")
 
-    due = due_ticks(seconds, state(fired_at=NOON), looked_at=NOON, now=NOON + 3.5 * SECOND)
+    due = settle(seconds, state(settled_at=NOON), SKIP, now=NOON + 3.5 * SECOND)
 
-    assert due == [NOON + SECOND, NOON + 2 * SECOND, NOON + 3 * SECOND]
-
-
-def test_a_clock_that_goes_back_fires_what_it_has_not() -> None:
-    """`fired_at` is the last one up to now: what lies ahead was fired too early."""
-    minutes = trigger_of("* * * * *")
-    known = state(fired_at=NOON - 2 * MINUTE)
-
-    due = due_ticks(minutes, known, looked_at=NOON + DAY, now=NOON)
-
-    assert due == [NOON]
+    assert due.fired == [NOON + SECOND, NOON + 2 * SECOND, NOON + 3 * SECOND]
 
 
-def test_a_paused_schedule_is_never_due() -> None:
-    paused = state(fired_at=NOON - DAY, paused_at=NOON - HOUR)
+def test_late_is_since_the_oldest_open_tick_and_never_by_a_pause() -> None:
+    known = state(settled_at=NOON - 3 * HOUR)
 
-    assert due_ticks(HOURLY, paused, looked_at=None, now=NOON) == []
-
-
-def test_a_resumed_schedule_skips_what_it_missed() -> None:
-    resumed = state(fired_at=NOON - DAY, begins_at=NOON + MINUTE)
-
-    assert due_ticks(HOURLY, resumed, looked_at=None, now=NOON + 2 * MINUTE) == []
+    assert late_s(HOURLY, known, now=NOON) == 2 * 3600
+    assert late_s(HOURLY, state(settled_at=NOON), now=NOON + MINUTE) == 0
+    assert late_s(HOURLY, state(begins_at=NOON), now=NOON + MINUTE) == 0
+    assert late_s(HOURLY, state(paused_at=NOON - HOUR), now=NOON) == 0
 
 
 @pytest.mark.parametrize("cron", ["every 1 s", "* 3 * * *", "0 0 1 1 *", "0 0 29 feb *"])
 def test_the_last_of_years_is_found_without_counting_them(cron: str) -> None:
     trigger = trigger_of(cron)
 
-    (found,) = last_tick(trigger, after=NOON - 4000 * DAY, until=NOON)
+    (found,) = last_ticks(trigger, after=NOON - 4000 * DAY, until=NOON, most=1)
 
     following = next_tick(trigger, found)
     assert found <= NOON
     assert following is not None
     assert following > NOON
+
+
+def test_the_last_ones_are_the_same_however_far_they_are_looked_for() -> None:
+    found = last_ticks(HOURLY, after=NOON - 40 * DAY, until=NOON, most=900)
+
+    assert found == ticks(HOURLY, after=NOON - 40 * DAY, until=NOON)[-900:]

@@ -1,4 +1,4 @@
-"""`avivro schedules`: what is enqueued when; run, pause and resume it."""
+"""`avivro schedules`: what is enqueued when; run it, pause it, give it other times."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from db.pool import Connection
+from db.schedules import LATE_S_MIN
 from workers.cli import console
 from workers.cli.services import database
 
@@ -18,17 +19,26 @@ Name = Annotated[str, typer.Argument(help="The name of a schedule.")]
 
 @app.command("list")
 def list_schedules(as_json: console.JsonOption = False) -> None:
-    """List the timetable: what runs when, last and next, in UTC."""
+    """List the timetable: what runs when, last, next and how late, in UTC."""
     with database() as conn:
-        entries = clock().list_entries(conn)
+        entries = operating().list_entries(conn)
     if as_json:
         console.print_json(entries)
         return
     console.print_table(
         "schedules",
-        ("name", "kind", "cron (UTC)", "last", "next"),
+        ("name", "kind", "cron (UTC)", "last", "next", "late by", "if missed", "missed in 24 h"),
         [
-            (e.name, e.kind, e.cron, shown(e.last), "paused" if e.paused else shown(e.next))
+            (
+                e.name,
+                e.kind,
+                e.cron if e.cron == e.cron_default else f"{e.cron} (was {e.cron_default})",
+                shown(e.last),
+                "paused" if e.paused else shown(e.next),
+                f"{e.late_s:.0f} s" if e.late_s >= LATE_S_MIN else "",
+                e.missed,
+                f"{e.missed_1d}, {e.made_up_1d} made up" if e.missed_1d else "",
+            )
             for e in entries
         ],
     )
@@ -38,7 +48,7 @@ def list_schedules(as_json: console.JsonOption = False) -> None:
 def run(name: Name) -> None:
     """Enqueue the schedule's job now, beside its times; also while it is paused."""
     with known(name) as conn:
-        job_id = clock().fire_by_hand(conn, name)
+        job_id = operating().fire_by_hand(conn, name)
     console.out.print(f"job {job_id}")
 
 
@@ -46,7 +56,7 @@ def run(name: Name) -> None:
 def pause(name: Name) -> None:
     """Let the schedule fire nothing until it is resumed."""
     with known(name) as conn:
-        clock().pause(conn, name)
+        operating().pause(conn, name)
     console.out.print(f"{name} is paused")
 
 
@@ -54,23 +64,47 @@ def pause(name: Name) -> None:
 def resume(name: Name) -> None:
     """Go on with the next time; those that were missed are skipped."""
     with known(name) as conn:
-        clock().resume(conn, name)
+        operating().resume(conn, name)
     console.out.print(f"{name} goes on")
+
+
+@app.command("edit")
+def edit(
+    name: Name,
+    cron: Annotated[
+        str, typer.Argument(help='Five fields in UTC, such as "30 2 * * mon", or "every 30 s".')
+    ],
+) -> None:
+    """Give the schedule other times; they stay, also when a new version is deployed."""
+    with known(name) as conn:
+        try:
+            operating().edit(conn, name, cron)
+        except ValueError as error:
+            console.fail(str(error), code=2)
+    console.out.print(f"{name} fires at other times now: {cron}", markup=False)
+
+
+@app.command("reset")
+def reset(name: Name) -> None:
+    """Give the schedule the timetable's own times again."""
+    with known(name) as conn:
+        operating().reset(conn, name)
+    console.out.print(f"{name} fires at the timetable's own times")
 
 
 @contextmanager
 def known(name: str) -> Iterator[Connection]:
     """A connection, once the schedule is known to be in the timetable. Exits with 2 otherwise."""
-    names = clock().names()
+    names = operating().names()
     if name not in names:
         console.fail(f"there is no schedule {name}; known are {', '.join(names)}", code=2)
     with database() as conn:
         yield conn
 
 
-def clock() -> Any:
+def operating() -> Any:
     """Imports point down and the schedules stand above, so here they are only a name."""
-    return import_module("schedules.clock")
+    return import_module("schedules.operating")
 
 
 def shown(at: Any) -> str:
