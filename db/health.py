@@ -1,7 +1,9 @@
 """Statements about whether work flows; see health.sql. No function commits."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from psycopg.rows import class_row
 
@@ -11,6 +13,19 @@ from db.statements import load
 SQL = load("health")
 
 LOOK_MS_MAX = 5_000
+LANES_MAX = 300
+COUNT_MAX = 1_000
+ROWS_MAX = 50
+DISCARDS_MAX = 20_000
+DAY_S = 86_400
+SAMPLE_EVERY_S = 55
+SAMPLES_KEPT_S = 7_200
+DEPARTURES_KEPT_S = 30 * DAY_S
+CALLS = "avivro_provider_calls_total"
+# How a call may end that the provider is not to blame for.
+FINE = ("ok", "whole", "cut", "refused", "empty", "inputrefused", "contentrefused")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +37,191 @@ class Crew:
     renewed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue: its live threads, and what waits in it (`waiting` up to COUNT_MAX + 1).
+
+    `oldest_at` is when the oldest waiting job was due, `free_at` the same of those that nothing
+    holds back. `last_host` served it last, where nobody does now.
+    """
+
+    queue: str
+    threads: int
+    in_flight: int
+    waiting: int
+    oldest_at: datetime | None
+    free_at: datetime | None
+    kinds: list[str]
+    last_host: str | None
+    last_left_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LateSchedule:
+    name: str
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Processes of a role on a host that went without a word; the newest one's pid and cause.
+
+    `missing` of them were not replaced; `lately` counts those of the last minutes.
+    """
+
+    role: str
+    host: str
+    missing: int
+    lately: int
+    seen_at: datetime
+    pid: int
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discards:
+    """Of a kind in the last minutes, and in as many minutes of the day before on average."""
+
+    kind: str
+    lately: int
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Of a provider since a time; `limited` are those of `failed` that it refused as too many."""
+
+    provider: str
+    since: datetime
+    ok: int
+    failed: int
+    limited: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Postgres' connections, and the oldest transaction that is older than was asked for."""
+
+    connections: int
+    connections_max: int
+    oldest_name: str | None
+    oldest_pid: int | None
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """When the last one landed (None: none yet), and since when there should be one."""
+
+    landed_at: datetime | None
+    due_at: datetime | None
+    begins_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many, up to COUNT_MAX + 1, and since when."""
+
+    number: int
+    since: datetime | None
+
+
 def limit_looking(conn: Connection) -> None:
     conn.execute(SQL.limit_looking, {"look_ms": LOOK_MS_MAX})
 
 
-def list_processes(conn: Connection) -> list[Crew]:
-    return conn.cursor(row_factory=class_row(Crew)).execute(SQL.list_processes).fetchall()
+def read_clock(conn: Connection) -> datetime:
+    row = conn.execute(SQL.read_clock).fetchone()
+    assert row is not None
+    at: datetime = row[0]
+    return at
+
+
+def list_crews(conn: Connection) -> list[Crew]:
+    return rows(conn, Crew, SQL.list_crews)
+
+
+def list_queues(conn: Connection, queues: Sequence[str]) -> list[QueueState]:
+    """One for each of these queues. Of one with very many lanes, those that come first count."""
+    arguments = {"queues": list(queues), "lanes_max": LANES_MAX, "count_max": COUNT_MAX}
+    return rows(conn, QueueState, SQL.list_queues, arguments)
+
+
+def read_promotion(conn: Connection) -> datetime | None:
+    """When the next job falls due, or fell due and was not put among those that wait."""
+    row = conn.execute(SQL.read_promotion).fetchone()
+    return None if row is None else row[0]
+
+
+def list_late_schedules(conn: Connection, *, late_s: float) -> list[LateSchedule]:
+    return rows(conn, LateSchedule, SQL.list_late_schedules, {"late_s": late_s})
+
+
+def list_lost_processes(conn: Connection, *, window_s: float, crash_s: float) -> list[Lost]:
+    arguments = {"window_s": window_s, "crash_s": crash_s, "rows_max": ROWS_MAX}
+    return rows(conn, Lost, SQL.list_lost_processes, arguments)
+
+
+def list_discards(conn: Connection, *, window_s: float) -> list[Discards]:
+    arguments = {"window_s": window_s, "day_s": DAY_S, "rows_max": DISCARDS_MAX}
+    return rows(conn, Discards, SQL.list_discards, arguments)
+
+
+def list_provider_calls(conn: Connection, *, window_s: float) -> list[Calls]:
+    """Empty until there is a sample to compare with."""
+    arguments = {"window_s": window_s, "fine": list(FINE), "counter": CALLS}
+    return rows(conn, Calls, SQL.list_provider_calls, arguments)
+
+
+def sample_provider_calls(conn: Connection) -> None:
+    arguments = {"every_s": SAMPLE_EVERY_S, "fine": list(FINE), "counter": CALLS}
+    conn.execute(SQL.sample_provider_calls, arguments)
+
+
+def read_uncertain_mails(conn: Connection) -> Counted:
+    return counted(conn, SQL.read_uncertain_mails, {"count_max": COUNT_MAX})
+
+
+def read_stopped_webhooks(conn: Connection, *, window_s: float) -> Counted:
+    arguments = {"window_s": window_s, "count_max": COUNT_MAX}
+    return counted(conn, SQL.read_stopped_webhooks, arguments)
+
+
+def read_lasting_differences(conn: Connection, *, age_s: float) -> Counted:
+    return counted(conn, SQL.read_lasting_differences, {"age_s": age_s, "count_max": COUNT_MAX})
+
+
+def read_server(conn: Connection, *, age_s: float) -> Server:
+    (server,) = rows(conn, Server, SQL.read_server, {"age_s": age_s})
+    return server
+
+
+def read_canary(conn: Connection, *, kind: str) -> Canary | None:
+    """None where nobody sends one, or somebody stopped it on purpose."""
+    found = rows(conn, Canary, SQL.read_canary, {"kind": kind})
+    return found[0] if found else None
+
+
+def land_canary(conn: Connection, *, job_id: int) -> float:
+    """How many seconds the job was under way."""
+    row = conn.execute(SQL.land_canary, {"job_id": job_id}).fetchone()
+    assert row is not None
+    flown_s: float = row[0]
+    return flown_s
+
+
+def forget_old(conn: Connection) -> None:
+    arguments = {"samples_s": SAMPLES_KEPT_S, "departures_s": DEPARTURES_KEPT_S}
+    conn.execute(SQL.forget_old, arguments)
+
+
+def rows(
+    conn: Connection, kind: type[T], statement: bytes, arguments: Mapping[str, object] | None = None
+) -> list[T]:
+    return conn.cursor(row_factory=class_row(kind)).execute(statement, arguments).fetchall()
+
+
+def counted(conn: Connection, statement: bytes, arguments: Mapping[str, object]) -> Counted:
+    row = conn.execute(statement, arguments).fetchone()
+    assert row is not None
+    return Counted(row[0], row[1])

@@ -1,9 +1,244 @@
--- What shows whether work flows: each statement is bounded, for it is asked every few seconds.
+-- What shows whether work flows. It is asked every few seconds, so each statement is bounded:
+-- it reads few rows however many jobs there are.
 
 -- name: limit_looking
-SELECT set_config('statement_timeout', %(look_ms)s::text, true)
+-- Statements that hop through an index look like little to a planner, and like much.
+SELECT set_config('statement_timeout', %(look_ms)s::text, true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true)
 
--- name: list_processes
--- Live processes by role, and whether their leases were renewed lately.
+-- name: read_clock
+SELECT clock_timestamp()
+
+-- name: list_crews
 SELECT role, count(*)::int AS processes, max(renewed_at) AS renewed_at
 FROM worker.processes WHERE expires_at > clock_timestamp() GROUP BY role
+
+-- name: list_queues
+-- Hops from lane to lane, whose first job is its oldest: up to lanes_max a queue. Held is what an
+-- operator paused, and what a limit holds back; `free_at` is the oldest due time of the rest.
+WITH served AS MATERIALIZED (
+    SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads
+    FROM worker.processes AS p CROSS JOIN LATERAL jsonb_each(p.queues) AS q
+    WHERE p.role = 'worker' AND p.expires_at > clock_timestamp() GROUP BY q.key
+), flying AS MATERIALIZED (
+    SELECT queue, lane, count(*) AS jobs FROM worker.jobs
+    WHERE state IN ('dispatched', 'running') GROUP BY queue, lane
+), held_lanes AS MATERIALIZED (
+    SELECT lane FROM worker.lane_holds WHERE until_at IS NULL OR until_at > clock_timestamp()
+), full_lanes AS MATERIALIZED (
+    SELECT f.lane FROM flying AS f
+    JOIN worker.kinds AS k ON k.kind = split_part(f.lane, ':', 1) WHERE f.jobs >= k.cap
+), rated AS MATERIALIZED (
+    SELECT kind FROM worker.kinds WHERE rate_per_s IS NOT NULL
+)
+SELECT wanted.queue, coalesce(served.threads, 0) AS threads,
+       coalesce((SELECT sum(f.jobs) FROM flying AS f WHERE f.queue = wanted.queue), 0)::int
+           AS in_flight,
+       (SELECT count(*) FROM (
+            SELECT FROM worker.jobs AS j
+            WHERE j.state = 'available' AND j.queue = wanted.queue LIMIT %(count_max)s + 1) AS c
+       )::int AS waiting,
+       heads.oldest_at, heads.free_at, heads.kinds,
+       gone.host AS last_host, gone.left_at AS last_left_at
+FROM unnest(%(queues)s::text[]) AS wanted (queue)
+LEFT JOIN served ON served.queue = wanted.queue
+CROSS JOIN LATERAL (
+    WITH RECURSIVE hops AS (
+        (SELECT j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid)
+                    AS tenant, j.lane, j.run_at, 1 AS place
+         FROM worker.jobs AS j WHERE j.queue = wanted.queue AND j.state = 'available'
+         ORDER BY j.priority,
+                  coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid), j.lane,
+                  j.run_at, j.id
+         LIMIT 1)
+        UNION ALL
+        SELECT following.*, hops.place + 1
+        FROM hops CROSS JOIN LATERAL (
+            SELECT j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid),
+                   j.lane, j.run_at
+            FROM worker.jobs AS j
+            WHERE j.queue = wanted.queue AND j.state = 'available'
+              AND (j.priority, coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid),
+                   j.lane) > (hops.priority, hops.tenant, hops.lane)
+            ORDER BY j.priority,
+                     coalesce(j.tenant, '00000000-0000-0000-0000-000000000000'::uuid), j.lane,
+                     j.run_at, j.id
+            LIMIT 1) AS following
+        WHERE hops.place < %(lanes_max)s)
+    SELECT min(h.run_at) AS oldest_at,
+           min(h.run_at) FILTER (
+               WHERE h.lane NOT IN (SELECT lane FROM held_lanes)
+                 AND h.lane NOT IN (SELECT lane FROM full_lanes)
+                 AND split_part(h.lane, ':', 1) NOT IN (SELECT kind FROM rated)
+                 AND NOT EXISTS (
+                     SELECT FROM worker.pauses AS p
+                     WHERE (p.scope, p.name) IN (('queue', wanted.queue),
+                         ('kind', split_part(h.lane, ':', 1)), ('tenant', h.tenant::text)))
+           ) AS free_at,
+           coalesce(array_agg(DISTINCT split_part(h.lane, ':', 1)), '{}') AS kinds
+    FROM hops AS h) AS heads
+LEFT JOIN LATERAL (
+    SELECT d.host, d.left_at FROM worker.departures AS d
+    WHERE d.role = 'worker' AND wanted.queue = ANY(d.queues) ORDER BY d.left_at DESC LIMIT 1
+) AS gone ON served.queue IS NULL
+ORDER BY wanted.queue
+
+-- name: read_promotion
+-- The oldest job that is due and that no dispatcher has put among those that wait.
+SELECT run_at FROM worker.jobs
+WHERE state IN ('scheduled', 'retryable') AND NOT blocked ORDER BY run_at LIMIT 1
+
+-- name: list_late_schedules
+-- Not a minute after they came due: jitter and a restart are no lateness.
+SELECT name, next_at FROM worker.schedules
+WHERE retired_at IS NULL AND paused_at IS NULL
+  AND next_at < clock_timestamp() - make_interval(secs => %(late_s)s)
+ORDER BY next_at
+
+-- name: list_lost_processes
+-- Those that went without a word, and that no later one of their role replaced on their host; and
+-- how many of a host went so lately, replaced or not.
+WITH lost AS (
+    SELECT d.role, d.host, d.pid, d.seen_at, d.cause FROM worker.departures AS d
+    WHERE d.lost AND d.left_at > clock_timestamp() - make_interval(secs => %(window_s)s)
+    UNION ALL
+    SELECT p.role, p.host, p.pid, p.renewed_at, p.cause FROM worker.processes AS p
+    WHERE p.expires_at < clock_timestamp()
+      AND (p.started IS NULL OR coalesce(p.cause, '') NOT IN ('', 'exit code 0'))
+)
+SELECT l.role, l.host,
+       count(*) FILTER (WHERE later.id IS NULL)::int AS missing,
+       count(*) FILTER (
+           WHERE l.seen_at > clock_timestamp() - make_interval(secs => %(crash_s)s))::int AS lately,
+       max(l.seen_at) AS seen_at,
+       (array_agg(l.pid ORDER BY l.seen_at DESC))[1] AS pid,
+       (array_agg(l.cause ORDER BY l.seen_at DESC))[1] AS cause
+FROM lost AS l
+LEFT JOIN LATERAL (
+    SELECT p.id FROM worker.processes AS p
+    WHERE p.role = l.role AND p.host = l.host AND p.expires_at > clock_timestamp()
+      AND p.renewed_at > l.seen_at AND p.started_at > l.seen_at LIMIT 1) AS later ON true
+GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
+
+-- name: list_discards
+-- Of the last minutes, and of the day before them as an average of as many minutes. Of very many
+-- only the newest rows_max are read: then the day is as long as they reach back.
+WITH newest AS MATERIALIZED (
+    SELECT kind, finished_at FROM worker.jobs
+    WHERE state = 'discarded'
+      AND finished_at > clock_timestamp() - make_interval(secs => %(day_s)s::float8 + %(window_s)s::float8)
+    ORDER BY finished_at DESC LIMIT %(rows_max)s
+), span AS (
+    SELECT CASE WHEN count(*) < %(rows_max)s THEN %(day_s)s::float8
+                ELSE greatest(1, extract(epoch FROM clock_timestamp() - min(finished_at))::float8
+                              - %(window_s)s) END AS before_s
+    FROM newest
+)
+SELECT n.kind,
+       count(*) FILTER (WHERE n.finished_at > clock_timestamp()
+                            - make_interval(secs => %(window_s)s))::int AS lately,
+       count(*) FILTER (WHERE n.finished_at <= clock_timestamp()
+                            - make_interval(secs => %(window_s)s))
+           * %(window_s)s::float8 / s.before_s AS usual
+FROM newest AS n CROSS JOIN span AS s GROUP BY n.kind, s.before_s ORDER BY 2 DESC, n.kind
+
+-- name: list_provider_calls
+-- Since the sample that is window_s old; without one, nothing is known of the last minutes.
+WITH before AS (
+    SELECT s.at, s.provider_calls FROM worker.health_samples AS s
+    WHERE s.at BETWEEN clock_timestamp() - make_interval(secs => %(window_s)s::float8 * 2)
+                   AND clock_timestamp() - make_interval(secs => %(window_s)s::float8 / 2)
+    ORDER BY abs(extract(epoch FROM clock_timestamp() - s.at) - %(window_s)s::float8) LIMIT 1
+), now_at AS (
+    SELECT m.labels ->> 'provider' AS provider,
+           coalesce(sum(m.value) FILTER (
+               WHERE m.labels ->> 'result' = ANY(%(fine)s::text[])), 0) AS ok,
+           coalesce(sum(m.value) FILTER (
+               WHERE m.labels ->> 'result' <> ALL(%(fine)s::text[])), 0) AS failed,
+           coalesce(sum(m.value) FILTER (WHERE m.labels ->> 'result' = 'ratelimited'), 0) AS limited
+    FROM worker.metrics AS m WHERE m.name = %(counter)s GROUP BY 1
+)
+SELECT n.provider, b.at AS since,
+       greatest(0, n.ok - coalesce((b.provider_calls #>> ARRAY[n.provider, 'ok'])::float8, 0))::int
+           AS ok,
+       greatest(0, n.failed
+           - coalesce((b.provider_calls #>> ARRAY[n.provider, 'failed'])::float8, 0))::int AS failed,
+       greatest(0, n.limited
+           - coalesce((b.provider_calls #>> ARRAY[n.provider, 'limited'])::float8, 0))::int
+           AS limited
+FROM now_at AS n CROSS JOIN before AS b ORDER BY n.provider
+
+-- name: sample_provider_calls
+-- About one row a minute, whoever asks how often.
+INSERT INTO worker.health_samples (at, provider_calls)
+SELECT clock_timestamp(), coalesce(jsonb_object_agg(c.provider, c.calls), '{}')
+FROM (SELECT m.labels ->> 'provider' AS provider, jsonb_build_object(
+          'ok', coalesce(sum(m.value) FILTER (
+              WHERE m.labels ->> 'result' = ANY(%(fine)s::text[])), 0),
+          'failed', coalesce(sum(m.value) FILTER (
+              WHERE m.labels ->> 'result' <> ALL(%(fine)s::text[])), 0),
+          'limited', coalesce(sum(m.value) FILTER (
+              WHERE m.labels ->> 'result' = 'ratelimited'), 0)) AS calls
+      FROM worker.metrics AS m WHERE m.name = %(counter)s AND m.labels ? 'provider' GROUP BY 1) AS c
+HAVING NOT EXISTS (SELECT FROM worker.health_samples AS s
+                   WHERE s.at > clock_timestamp() - make_interval(secs => %(every_s)s))
+ON CONFLICT DO NOTHING
+
+-- name: read_uncertain_mails
+SELECT count(*)::int AS mails, min(created_at) AS since FROM (
+    SELECT created_at FROM public.email_logs
+    WHERE status IN ('queued', 'sending', 'uncertain') AND status = 'uncertain'
+    ORDER BY created_at LIMIT %(count_max)s + 1) AS u
+
+-- name: read_stopped_webhooks
+-- Cut off by us lately, not by their owners.
+SELECT count(*)::int AS webhooks, min(e.updated_at) AS since FROM (
+    SELECT updated_at FROM worker.endpoints
+    WHERE disabled_reason IS NOT NULL
+      AND updated_at > clock_timestamp() - make_interval(secs => %(window_s)s)
+    LIMIT %(count_max)s + 1) AS e
+
+-- name: read_lasting_differences
+SELECT count(*)::int AS days, min(found_at) AS since FROM (
+    SELECT found_at FROM worker.stats_differences
+    WHERE repaired_at IS NULL AND found_at > clock_timestamp() - interval '30 days'
+      AND found_at < clock_timestamp() - make_interval(secs => %(age_s)s)
+    LIMIT %(count_max)s + 1) AS d
+
+-- name: read_server
+-- Connections, of how many that are for everybody, and the oldest transaction: it keeps dead rows
+-- alive, and the queue slows down with every minute of it.
+SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
+        WHERE a.backend_type = 'client backend')::int AS connections,
+       current_setting('max_connections')::int
+           - current_setting('superuser_reserved_connections')::int AS connections_max,
+       oldest.application_name AS oldest_name, oldest.pid AS oldest_pid,
+       oldest.xact_start AS oldest_at
+FROM (SELECT) AS one LEFT JOIN LATERAL (
+    SELECT a.application_name, a.pid, a.xact_start FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.datname = current_database() AND a.backend_type = 'client backend'
+      AND a.xact_start < clock_timestamp() - make_interval(secs => %(age_s)s)
+      AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
+    ORDER BY a.xact_start LIMIT 1) AS oldest ON true
+
+-- name: read_canary
+-- Null where the timetable does not have it, or somebody stopped it on purpose.
+SELECT c.landed_at, c.due_at, s.begins_at
+FROM worker.canary AS c JOIN worker.schedules AS s ON s.name = %(kind)s
+WHERE s.paused_at IS NULL AND s.retired_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM worker.pauses AS p JOIN worker.kinds AS k ON k.kind = %(kind)s
+      WHERE (p.scope, p.name) IN (('kind', k.kind), ('queue', k.queue)))
+
+-- name: land_canary
+UPDATE worker.canary SET due_at = j.run_at, landed_at = clock_timestamp()
+FROM worker.jobs AS j WHERE j.id = %(job_id)s
+RETURNING extract(epoch FROM canary.landed_at - canary.due_at)::float8
+
+-- name: forget_old
+WITH samples AS (
+    DELETE FROM worker.health_samples
+    WHERE at < clock_timestamp() - make_interval(secs => %(samples_s)s)
+)
+DELETE FROM worker.departures
+WHERE left_at < clock_timestamp() - make_interval(secs => %(departures_s)s)

@@ -199,6 +199,11 @@ class CheckUsageLimits:
     """Tell whoever is near a limit and was not told."""
 
 
+@dataclass(frozen=True, slots=True)
+class WatchHealth:
+    """Take the whole path of jobs, so that the watchdog sees whether they flow."""
+
+
 Payload = (
     IndexSource
     | Probe
@@ -228,6 +233,7 @@ Payload = (
     | RemindTrials
     | SendWeeklyDigests
     | ExpireApiKeys
+    | WatchHealth
 )
 
 
@@ -314,6 +320,7 @@ KINDS = {kind.name: kind for kind in (
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(ExpireApiKeys, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(WatchHealth, "default", RetryPlan(3, first_s=1), time_limit_s=30),
 )}
 
 # Threads of one worker process per queue: a slow queue cannot take another one's.

@@ -86,6 +86,10 @@ FREE = {
     "public.user_profiles": "avatar_url time_zone subscription_tier subscription_status",
     "public.webhook_deliveries": "event_type status",
     "public.webhooks": "secret events",
+    # Figures and names of processes, kinds and providers; never what a job carries.
+    "worker.alert_notices": "event way error_message",
+    "worker.alert_signs": "key",
+    "worker.alerts": "key level title evidence advice runbook",
     # What operators wrote of their own work; it never holds arguments or contents.
     "worker.audit_log": "operator role action target why details",
     "worker.billing_periods": "tier closing idempotency_key error_message",
@@ -95,8 +99,10 @@ FREE = {
     "worker.crawl_pages": "role state",
     "worker.email_events": "provider type",
     "worker.email_sendings": "provider",
+    "worker.departures": "role host queues cause",
     "worker.embedding_cache": "model text_hash",
     "worker.endpoints": "disabled_reason",
+    "worker.health_samples": "provider_calls",
     "worker.host_turns": "host",
     "worker.hosts": "host",
     "worker.job_logs": "level logger",
@@ -124,6 +130,7 @@ FREE = {
     # A hash keeps the right not to be mailed.
     "worker.suppressions": "address_hash category reason",
     "worker.waits": "ended_as",
+    "worker.watch": "looked_by",
 }
 # Rows that go with others, uncounted, and those that only have ids.
 GONE_ALONG = {"worker.email_sendings", "worker.delivery_bodies", "worker.delivery_attempts"}

@@ -47,6 +47,7 @@ EXCEPTIONS = {
     ("define_days", "changing-column-type"),
     ("deliver_webhooks", "require-concurrent-index-creation"),
     ("extend_knowledge", "require-concurrent-index-creation"),
+    ("watch_health", "require-concurrent-index-creation"),
     ("index_domain_pages", "require-concurrent-index-creation"),
     ("index_domain_pages", "require-concurrent-index-deletion"),
     ("extend_worker_jobs", "adding-field-with-default"),

@@ -37,6 +37,7 @@ from workers.jobs import (
     SendWeeklyDigests,
     SummarizeUsage,
     SwitchModel,
+    WatchHealth,
 )
 from workers.payloads import args_schema, decode, encode
 
@@ -74,6 +75,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "remind_trials": RemindTrials,
         "send_weekly_digests": SendWeeklyDigests,
         "expire_api_keys": ExpireApiKeys,
+        "watch_health": WatchHealth,
     }
 
 
