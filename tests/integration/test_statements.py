@@ -9,10 +9,12 @@ from db import statements
 from db.pool import Connection
 
 FOLDER = Path(statements.__file__).parent
-AREAS = sorted(path.stem for path in FOLDER.glob("*.sql") if path.stem != "shim")
+# Conditions of a job are no statements of their own; see db/job_list.py.
+CONDITIONS = "job_conditions"
+AREAS = sorted(path.stem for path in FOLDER.glob("*.sql") if path.stem not in ("shim", CONDITIONS))
 # Statements that only the whole file makes sense of, or that cannot be prepared at all.
 UNPREPARED = re.compile(
-    rb"^(--[^\n]*\n)*\s*(COPY|CREATE|DO|RESET|SET|LISTEN|LOCK)\b", re.IGNORECASE
+    rb"^(--[^\n]*\n)*\s*(COPY|CREATE|DO|RESET|SET|LISTEN|LOCK|ORDER)\b", re.IGNORECASE
 )
 
 TEMPORARY = re.compile(rb"CREATE TEMPORARY TABLE")
@@ -29,6 +31,13 @@ def test_postgres_prepares_every_statement(conn: Connection, area: str) -> None:
             elif not UNPREPARED.match(text):
                 conn.execute(b"PREPARE checked AS " + numbered(text))
                 conn.execute(b"DEALLOCATE checked")
+
+
+@pytest.mark.parametrize("name", statements.load(CONDITIONS).names())
+def test_postgres_understands_every_condition(conn: Connection, name: str) -> None:
+    text = b"SELECT FROM worker.jobs AS j WHERE (" + getattr(statements.load(CONDITIONS), name)
+    with conn.transaction():
+        conn.execute(b"PREPARE checked AS " + numbered(text + b"\n)"))
 
 
 def numbered(text: bytes) -> bytes:
