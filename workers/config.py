@@ -81,6 +81,8 @@ class Config:
     email_webhook_secret: str | None = field(repr=False)
     webhook_retry_schedule_s: tuple[float, ...]
     webhook_timeout_s: float
+    alert_email: str | None
+    alert_webhook_url: str | None = field(repr=False)
 
     @property
     def auth(self) -> AuthSettings:
@@ -135,10 +137,12 @@ def read(env: Mapping[str, str]) -> Config:
         public_url=url(env, "PUBLIC_URL", ("https", "http")),
         link_signing_key=link_signing_key(env),
         email_url=email_url(env),
-        email_from=email_from(env),
+        email_from=address(env, "EMAIL_FROM") or SENDER,
         email_webhook_secret=email_webhook_secret(env),
         webhook_retry_schedule_s=retry_schedule_s(env),
         webhook_timeout_s=webhook_timeout_s(env),
+        alert_email=address(env, "ALERT_EMAIL"),
+        alert_webhook_url=url(env, "ALERT_WEBHOOK_URL", ("https", "http")),
     )
 
 
@@ -183,12 +187,13 @@ def email_url(env: Mapping[str, str]) -> str | None:
     return value
 
 
-def email_from(env: Mapping[str, str]) -> str:
-    value = env.get("EMAIL_FROM", SENDER)
+def address(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name)
     try:
-        parse_address(value)
+        if value is not None:
+            parse_address(value)
     except Permanent as error:
-        raise ConfigError(f"EMAIL_FROM: {error}; for example {SENDER}") from error
+        raise ConfigError(f"{name}: {error}; for example {EXAMPLES[name]}") from error
     return value
 
 
@@ -379,6 +384,8 @@ def egress_allow(env: Mapping[str, str]) -> str:
 
 
 EXAMPLES = {
+    "ALERT_EMAIL": "on-call@example.com",
+    "ALERT_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/secret",
     "DATABASE_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "DATABASE_DIRECT_URL": "postgresql://postgres:secret@db.example.com:5432/postgres",
     "REDIS_URL": "redis://localhost:6379/0",
@@ -387,6 +394,7 @@ EXAMPLES = {
     "OPENAI_BASE_URL": "https://api.openai.com/v1",
     "OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
+    "EMAIL_FROM": SENDER,
     "EMAIL_URL": "smtp://user:password@mail.example.com:587",
     "PUBLIC_URL": "https://workers.example.com",
     "OIDC_ISSUER": "https://login.example.com",

@@ -82,6 +82,8 @@ def test_the_direct_address_defaults_to_the_pooled_one() -> None:
         ("EMAIL_WEBHOOK_SECRET", "whsec_no base64!"),
         ("EMAIL_URL", "mail.example.com:25"),
         ("EMAIL_URL", "smtp://user:pa#ss@mail.example.com"),
+        ("ALERT_EMAIL", "on call"),
+        ("ALERT_WEBHOOK_URL", "hooks.example.com/x"),
         ("EMAIL_FROM", "Avivro"),
         ("EMAIL_FROM", "a@example.com, b@example.com"),
         ("WEBHOOK_RETRY_SCHEDULE_S", "0,-5"),
