@@ -5,6 +5,8 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from workers.dashboard import masks
+
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 NOTHING = "\u2013"
@@ -92,4 +94,9 @@ FILTERS = {
     "percent": percent,
     "moment": moment,
     "ago": ago,
+    "cut": masks.cut,
+    "name": masks.name,
+    "harmless": masks.url,
+    "masked": masks.address,
+    "unaddressed": masks.addresses,
 }
