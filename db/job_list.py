@@ -85,7 +85,7 @@ def compose(
 ) -> tuple[bytes, dict[str, Any]]:
     """The statement over that source with these conditions, and all its values."""
     parts = [MARK]
-    bound = {"since": None, "state": None, **source.values, **values}
+    bound = {"since": None, "until": None, "state": None, **source.values, **values}
     for number, condition in enumerate(conditions):
         prefix = f"c{number}_"
         text: bytes = getattr(CONDITIONS, condition.name)

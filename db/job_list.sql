@@ -26,6 +26,7 @@ SELECT j.* FROM worker.jobs AS j
 WHERE j.state IN ('completed', 'discarded', 'cancelled')
   AND (%(state)s::text IS NULL OR j.state = %(state)s::text)
   AND (%(since)s::timestamptz IS NULL OR j.finished_at >= %(since)s::timestamptz)
+  AND (%(until)s::timestamptz IS NULL OR j.finished_at <= %(until)s::timestamptz)
   AND (j.finished_at, j.id) < (%(before_at)s::timestamptz, %(before_id)s::bigint)
 ORDER BY j.finished_at DESC, j.id DESC LIMIT %(looked_max)s
 

@@ -1,0 +1,153 @@
+"""Carries out what a preview froze: in parts, each a short transaction with its audit entry.
+
+A part that was done is known by the run's id, so a form that is sent twice, or sent again after
+trouble, does every part once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from starlette.requests import Request
+
+from db import bulk, dashboard, jobs
+from db.pool import Connection
+from workers.dashboard.bulk import Action, parts_of, plan_delays
+from workers.dashboard.forms import Refused
+from workers.dashboard.site import WRITE_S_MAX, Site
+
+TRIES = 4
+# Shorter than Postgres waits before it looks for a deadlock: rather this one gives way.
+LOCK_S_MAX = 0.5
+IDS_NOTED_MAX = 20
+CROSSED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.UniqueViolation,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an operator confirmed. `filter` is the text that chose, empty for chosen rows."""
+
+    run: UUID
+    action: Action
+    ids: tuple[int, ...]
+    filter: str
+    why: str
+    per_minute: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`again` is true where all parts had been done before."""
+
+    changed: int
+    again: bool
+
+
+class DoneBeforeError(Exception):
+    """The part is in the table already: nothing is to be changed or noted."""
+
+
+def carry_out(site: Site, request: Request, order: Order) -> Outcome:
+    """Raises Refused when others held the jobs for too long; the parts done until then stay."""
+    delays_s = plan_delays(order.ids, order.per_minute)
+    parts = parts_of(order.ids)
+    fresh = 0
+    for number, ids in enumerate(parts):
+        fresh += do_part(site, request, order, number, {i: delays_s[i] for i in ids}, len(parts))
+    with site.read() as conn:
+        return Outcome(bulk.sum_parts(conn, run=order.run), again=fresh == 0)
+
+
+def do_part(
+    site: Site,
+    request: Request,
+    order: Order,
+    number: int,
+    delays_s: dict[int, float],
+    parts: int,
+) -> bool:
+    """False when it had been done before."""
+    for _ in range(TRIES):
+        try:
+            with site.act(
+                request, order.action.audit, target=target_of(order), why=order.why
+            ) as act:
+                dashboard.limit_writing(act.conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
+                if not bulk.begin_part(act.conn, run=order.run, part=number):
+                    raise DoneBeforeError
+                changed = change(act.conn, order, delays_s)
+                bulk.end_part(act.conn, run=order.run, part=number, changed=len(changed))
+                if number == 0:
+                    bulk.forget_parts(act.conn)
+                act.details.update(describe(order, delays_s, changed, f"{number + 1} of {parts}"))
+        except DoneBeforeError:
+            return False
+        except CROSSED:
+            continue
+        return True
+    raise Refused(
+        f"Others hold some of these jobs. {number} of {parts} parts are done and noted:"
+        " send the form again to do the rest.",
+        status=503,
+    )
+
+
+def change(conn: Connection, order: Order, delays_s: dict[int, float]) -> list[int]:
+    """The ids that were changed; those that changed meanwhile are left as they are."""
+    ids = sorted(delays_s)
+    match order.action.name:
+        case "retry":
+            bulk.lock_jobs(conn, ids)
+            put_back = jobs.retry_jobs(conn, ids)
+            if order.per_minute:
+                bulk.spread_jobs(conn, {each: delays_s[each] for each in sorted(put_back)})
+            return put_back
+        case "cancel":
+            return list(
+                jobs.cancel_jobs(conn, ids, reason=f"Cancelled by an operator: {order.why}")
+            )
+        case "discard":
+            return bulk.discard_jobs(conn, ids, reason=f"Discarded by an operator: {order.why}")
+        case "priority":
+            return bulk.set_priority(conn, ids, priority=order.priority)
+        case "replay":
+            return list(bulk.replay_jobs(conn, delays_s))
+        case other:
+            raise AssertionError(other)
+
+
+def target_of(order: Order) -> str:
+    if order.filter:
+        return f"jobs {order.filter}"
+    return f"job {order.ids[0]}" if len(order.ids) == 1 else f"{len(order.ids)} chosen jobs"
+
+
+def describe(
+    order: Order, delays_s: dict[int, float], changed: Sequence[int], part: str
+) -> dict[str, Any]:
+    """For the audit log: counts and ids, never arguments."""
+    ids = sorted(delays_s)
+    told: dict[str, Any] = {
+        "run": str(order.run),
+        "part": part,
+        "asked": len(ids),
+        "changed": len(changed),
+        "first_id": ids[0],
+        "last_id": ids[-1],
+    }
+    if order.filter:
+        told["filter"] = order.filter
+    if len(ids) <= IDS_NOTED_MAX:
+        told["ids"] = sorted(changed)
+    if order.action.paced and order.per_minute:
+        told["per_minute"] = order.per_minute
+    if order.action.name == "priority":
+        told["priority"] = order.priority
+    return told

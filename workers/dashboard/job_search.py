@@ -1,0 +1,258 @@
+"""Finds the jobs that a filter means without ever looking for long.
+
+Two million finished jobs have few indexes, for each costs whatever runs. So a search walks from
+the newest job back in growing steps until it has a page, or until its time is spent: then it says
+how far it came, and where to go on.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from db import job_list
+from db.job_list import Condition, Place, Row, Source
+from db.pool import Connection
+from workers.dashboard.filter_values import STATES
+from workers.dashboard.filtering import Filter
+from workers.dashboard.job_conditions import conditions_of, is_costly
+
+# A page may spend so much on its rows; what it cannot find then, "go on" does.
+SEARCH_S_MAX = 0.1
+# Gathering the jobs of a bulk action may take longer than a page.
+GATHER_S_MAX = 4.0
+STEP_ROWS_MIN = 1_000
+STEP_ROWS_MAX = 50_000
+STEP_S = 0.05
+UNFINISHED_MAX = 50_000
+COUNT_MAX = 10_000
+COSTLY_COUNT_MAX = 2_000
+HINT_COUNT_MAX = 3_000
+HINT_COSTLY_MAX = 1_000
+HINTS_S_MAX = 0.08
+CHART_SPAN = timedelta(hours=1)
+CHART_ROWS_MAX = 10_000
+
+FINISHED = frozenset({"completed", "discarded", "cancelled"})
+Found = TypeVar("Found", Row, Place)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many match; `least` where not all were looked at, so that there may be more."""
+
+    number: int
+    least: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number:,}{'+' if self.least else ''}"
+
+    def __add__(self, other: "Counted") -> "Counted":
+        return Counted(self.number + other.number, self.least or other.least)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, newest first. `next` is where to go on; None at the end.
+
+    `stopped` is true where the time was spent before the page was full: `looked` rows were seen.
+    """
+
+    rows: list[Row]
+    next: Place | None
+    looked: int
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The newest ids that match. `more` do, or, with `stopped`, may, for looking took too long."""
+
+    ids: list[int]
+    more: bool
+    stopped: bool
+
+
+class Search:
+    """One filter in one transaction, and so at one time."""
+
+    def __init__(self, conn: Connection, wanted: Filter) -> None:
+        job_list.plan_for_pages(conn)
+        self.wanted = wanted
+        self.now = job_list.read_now(conn)
+        self._conn = conn
+        self._unfinished = job_list.count_unfinished(conn, rows_max=UNFINISHED_MAX)
+
+    def list_page(self, *, after: Place, rows_max: int) -> Page:
+        def step(
+            source: Source, asked: list[Condition], at: Place, look: int, most: int
+        ) -> list[Row]:
+            return job_list.list_rows(
+                self._conn, source, asked, after=at, looked_max=look, rows_max=most
+            )
+
+        rows, edge, looked = self._walk(step, after, rows_max + 1, SEARCH_S_MAX)
+        if len(rows) > rows_max:
+            return Page(rows[:rows_max], place_of(rows[rows_max - 1]), looked, stopped=False)
+        return Page(rows, edge, looked, stopped=edge is not None)
+
+    def gather(self, *, ids_max: int) -> Gathered:
+        """All that match, as far as a bulk action goes."""
+
+        def step(
+            source: Source, asked: list[Condition], at: Place, look: int, most: int
+        ) -> list[Place]:
+            return job_list.list_ids(
+                self._conn, source, asked, after=at, looked_max=look, rows_max=most
+            )
+
+        places, edge, _ = self._walk(step, Place(), ids_max + 1, GATHER_S_MAX)
+        ids = [place.id for place in places]
+        return Gathered(ids[:ids_max], more=len(ids) > ids_max, stopped=edge is not None)
+
+    def _walk(
+        self,
+        step: Callable[[Source, list[Condition], Place, int, int], list[Found]],
+        after: Place,
+        rows_max: int,
+        budget_s: float,
+    ) -> tuple[list[Found], Place | None, int]:
+        """What was found, where the next step would begin (None: at the end), rows looked at."""
+        asked = conditions_of(self.wanted, self.now)
+        source, size = self._source(self.wanted, asked)
+        whole = size is not None
+        look = size or STEP_ROWS_MIN
+        found: list[Found] = []
+        looked, began_at = 0, time.monotonic()
+        while True:
+            stepped_at = time.monotonic()
+            found += step(source, asked, after, look, rows_max - len(found))
+            if len(found) >= rows_max or whole:
+                return found, None, looked
+            edge = job_list.find_edge(self._conn, source, after=after, looked_max=look)
+            if edge is None:
+                return found, None, looked
+            looked, after = looked + look, edge
+            ended_at = time.monotonic()
+            if ended_at - began_at >= budget_s:
+                return found, after, looked
+            look = next_step(look, ended_at - stepped_at)
+
+    def _source(self, wanted: Filter, asked: Sequence[Condition]) -> tuple[Source, int | None]:
+        """Where to look, and how many rows lie there in all; None where one cannot know."""
+        ids, groups, states = wanted.values("id"), wanted.values("group"), wanted.states()
+        if ids is not None:
+            return Source("look_at_ids", {"ids": sorted(map(int, ids))}), max(len(ids), 1)
+        if groups is not None and len(groups) == 1:
+            return Source("look_at_group", {"group": min(groups)}), None
+        if not states & FINISHED and self._unfinished <= UNFINISHED_MAX:
+            return Source("look_at_unfinished", {"states": sorted(states)}), UNFINISHED_MAX + 1
+        if states <= FINISHED:
+            one = min(states) if len(states) == 1 else None
+            return finished(one, asked), None
+        return Source("look_at_all"), None
+
+    def count(self) -> dict[str, Counted]:
+        """By state, what the other terms leave."""
+        return self._count(
+            Filter(tuple(term for term in self.wanted.terms if term.field != "state")),
+            COUNT_MAX,
+            COSTLY_COUNT_MAX,
+        )
+
+    def _count(self, wanted: Filter, most: int, costly: int) -> dict[str, Counted]:
+        asked = conditions_of(wanted, self.now)
+        look = costly if is_costly(asked) else most
+        source, _ = self._source(wanted, asked)
+        if source.name in ("look_at_ids", "look_at_group"):
+            return self._count_in(source, asked, look)
+        states = wanted.states()
+        found: dict[str, Counted] = {}
+        if states - FINISHED:
+            unfinished = Source("look_at_unfinished", {"states": sorted(states - FINISHED)})
+            found |= self._count_in(unfinished, asked, max(look, most * 2))
+        for state in states & FINISHED:
+            found |= self._count_in(finished(state, asked), asked, look)
+        return {state: found.get(state, Counted(0)) for state in STATES if state in states}
+
+    def _count_in(
+        self, source: Source, asked: Sequence[Condition], look: int
+    ) -> dict[str, Counted]:
+        counts = job_list.count_rows(self._conn, source, asked, looked_max=look)
+        all_of_them = sum(looked for looked, _ in counts.values()) < look
+        return {
+            state: Counted(matched, least=not all_of_them) for state, (_, matched) in counts.items()
+        }
+
+    def count_all(self) -> Counted:
+        """What the whole filter leaves, of all states together."""
+        return self._sum(self._count(self.wanted, COUNT_MAX, COSTLY_COUNT_MAX))
+
+    def hints(self) -> list[tuple[Filter, str, Counted]]:
+        """What would match without one of the terms: the filter, that term, how many."""
+        found = []
+        began_at = time.monotonic()
+        for term in self.wanted.terms:
+            if time.monotonic() - began_at > HINTS_S_MAX:
+                break
+            less = self.wanted.without(term)
+            total = self._sum(self._count(less, HINT_COUNT_MAX, HINT_COSTLY_MAX))
+            if total.number:
+                found.append((less, str(term), total))
+        return found
+
+    def _sum(self, counts: dict[str, Counted]) -> Counted:
+        return sum(counts.values(), Counted(0))
+
+    def count_discards(self) -> dict[datetime, int] | None:
+        """By minute of the last hour; None where too many rows would have to be looked at."""
+        if "discarded" not in self.wanted.states():
+            return None
+        asked = conditions_of(self.wanted, self.now)
+        hour = Condition("finished_from", {"at": self.now - CHART_SPAN})
+        source = finished("discarded", [*asked, hour])
+        look = COSTLY_COUNT_MAX if is_costly(asked) else CHART_ROWS_MAX
+        if job_list.find_edge(self._conn, source, after=Place(), looked_max=look) is not None:
+            return None
+        return job_list.count_minutes(self._conn, source, asked, looked_max=look)
+
+
+def finished(state: str | None, asked: Sequence[Condition]) -> Source:
+    """Only where the conditions let a finish lie: no walk through what came later or before."""
+    sure = [condition for condition in asked if not condition.negated]
+    since = [c.values["at"] for c in sure if c.name in ("finished_from", "discarded_from")]
+    until = [c.values["at"] for c in sure if c.name in ("finished_to", "discarded_to")]
+    return Source(
+        "look_at_finished",
+        {"state": state, "since": max(since, default=None), "until": min(until, default=None)},
+    )
+
+
+def next_step(look: int, took_s: float) -> int:
+    """Four times as far as the last, as long as that takes about STEP_S at most."""
+    reachable = int(look * STEP_S / max(took_s, 0.000_1))
+    return max(min(look * 4, reachable, STEP_ROWS_MAX), STEP_ROWS_MIN // 2)
+
+
+def place_of(row: Row) -> Place:
+    return Place(row.id, row.finished_at)
+
+
+def written(place: Place) -> str:
+    """A place as it stands in an address."""
+    return f"{place.id}" if place.at is None else f"{place.id}~{place.at.isoformat()}"
+
+
+def read_place(text: str) -> Place:
+    """Raises ValueError for what `written` did not write."""
+    number, _, at = text.partition("~")
+    if not number.isascii() or not number.isdigit() or len(number) > 19:
+        raise ValueError(text)
+    place = Place(min(int(number), job_list.ID_MAX))
+    if not at:
+        return place
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return replace(place, at=moment)
