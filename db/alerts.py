@@ -105,15 +105,22 @@ def note_signs(conn: Connection, keys: Sequence[str], *, at: datetime, gap_s: fl
 
 def open_alerts(conn: Connection, signs: Sequence[Sign], *, at: datetime) -> list[int]:
     """Alerts of the signs that stood long enough; the ids of new ones."""
-    arguments = {**columns(signs), "at": at}
-    arguments["runbooks"] = [sign.runbook for sign in signs]
-    arguments["graces_s"] = [float(sign.grace_s) for sign in signs]
+    arguments = {
+        "keys": [sign.key for sign in signs],
+        "levels": [sign.level for sign in signs],
+        "titles": [sign.title for sign in signs],
+        "evidences": [sign.evidence for sign in signs],
+        "advices": [sign.advice for sign in signs],
+        "runbooks": [sign.runbook for sign in signs],
+        "graces_s": [float(sign.grace_s) for sign in signs],
+        "at": at,
+    }
     return [row[0] for row in conn.execute(SQL.open_alerts, arguments).fetchall()]
 
 
-def renew_alerts(conn: Connection, signs: Sequence[Sign], *, at: datetime) -> None:
+def renew_alerts(conn: Connection, keys: Sequence[str], *, at: datetime) -> None:
     """What is still there, and that the rest is not."""
-    conn.execute(SQL.renew_alerts, {**columns(signs), "at": at})
+    conn.execute(SQL.renew_alerts, {"keys": list(keys), "at": at})
     conn.execute(SQL.calm_alerts, {"at": at})
 
 
@@ -165,16 +172,6 @@ def count_open(conn: Connection) -> dict[str, int]:
 
 def delete_old(conn: Connection, *, at: datetime) -> None:
     conn.execute(SQL.delete_old, {"at": at, "days": KEPT_DAYS})
-
-
-def columns(signs: Sequence[Sign]) -> dict[str, object]:
-    return {
-        "keys": [sign.key for sign in signs],
-        "levels": [sign.level for sign in signs],
-        "titles": [sign.title for sign in signs],
-        "evidences": [sign.evidence for sign in signs],
-        "advices": [sign.advice for sign in signs],
-    }
 
 
 def named(notice: Notice) -> dict[str, object]:

@@ -37,13 +37,9 @@ ON CONFLICT (key) WHERE recovered_at IS NULL DO NOTHING
 RETURNING id
 
 -- name: renew_alerts
--- Open ones that are still found, with the newest evidence.
-UPDATE worker.alerts AS a
-SET seen_at = %(at)s::timestamptz, calm_since = NULL, level = u.level, title = u.title, evidence = u.evidence,
-    advice = u.advice
-FROM unnest(%(keys)s::text[], %(levels)s::text[], %(titles)s::text[], %(evidences)s::text[],
-            %(advices)s::text[]) AS u (key, level, title, evidence, advice)
-WHERE a.key = u.key AND a.recovered_at IS NULL
+-- Open ones that are still found. Their words stay as they were told.
+UPDATE worker.alerts SET seen_at = %(at)s::timestamptz, calm_since = NULL
+WHERE key = ANY(%(keys)s::text[]) AND recovered_at IS NULL
 
 -- name: calm_alerts
 UPDATE worker.alerts SET calm_since = %(at)s::timestamptz

@@ -24,6 +24,7 @@ from workers.runway import Runway
 from workers.stack import environment
 from workers.supervisor import Supervisor
 from workers.vigil import MEMORY_MB_MAX, Limits
+from workers.watchdog import begin as watch_for_alerts
 
 # Below this a worker would leave after every job.
 MEMORY_MB_MIN = 256
@@ -118,8 +119,10 @@ def run_scheduler() -> None:
         )
         flusher.start()
         watchdog.start()
+        patrol = watch_for_alerts(found, role="scheduler")
         # Imports point down and the schedules stand above, so here they are only a name.
         import_module("schedules.clock").serve(found.database_url, stopped)
+        patrol.close()
         flusher.close()
 
 
@@ -151,6 +154,7 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
     lease = Lease(open_connection, process_id=uuid4(), role="dispatcher", describe=dict)
     wait_for("Postgres", lease.register, stop=stopped.is_set)
     lease.start()
+    patrol = watch_for_alerts(found, role="dispatcher")
     while not stopped.is_set():
         wait_for("Postgres", lambda: open_connection().close(), stop=stopped.is_set)
         try:
@@ -158,6 +162,7 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
                 dispatcher.Dispatcher(conn, runway, wait=wait).run(stopped)
         except AWAY as error:
             log.warning("Postgres went away: %s", str(error).strip().partition("\n")[0])
+    patrol.close()
     lease.resign()
 
 
