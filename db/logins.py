@@ -56,9 +56,18 @@ def find_lock(conn: Connection, attempt: Attempt, limits: Limits) -> float | Non
     return None if row is None or row[0] is None else float(row[0])
 
 
-def insert_failure(conn: Connection, attempt: Attempt) -> None:
-    """Note it; those of the day before go."""
-    conn.execute(SQL.insert_failure, {"name": attempt.name, "address": attempt.address})
+def insert_failure(conn: Connection, attempt: Attempt) -> int:
+    """Note it, and let those of the day before go; its id."""
+    row = conn.execute(
+        SQL.insert_failure, {"name": attempt.name, "address": attempt.address}
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def delete_failure(conn: Connection, failure_id: int) -> None:
+    """It was not judged after all."""
+    conn.execute(SQL.delete_failure, {"failure_id": failure_id})
 
 
 def count_failures(conn: Connection, attempt: Attempt, *, lock_s: float) -> int:

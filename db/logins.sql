@@ -32,7 +32,10 @@ WITH old AS (
         SELECT id FROM worker.login_failures WHERE at < now() - interval '1 day'
         ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)
 )
-INSERT INTO worker.login_failures (name, address) VALUES (%(name)s, %(address)s)
+INSERT INTO worker.login_failures (name, address) VALUES (%(name)s, %(address)s) RETURNING id
+
+-- name: delete_failure
+DELETE FROM worker.login_failures WHERE id = %(failure_id)s
 
 -- name: count_failures
 SELECT count(*) FROM worker.login_failures

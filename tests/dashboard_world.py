@@ -1,13 +1,14 @@
 """The dashboard's application over a real database, and browsers that are logged in to it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
 from argon2 import PasswordHasher
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from db import operators
@@ -16,6 +17,7 @@ from workers import config
 from workers.config import Config
 from workers.dashboard import sessions
 from workers.dashboard.app import create
+from workers.dashboard.headers import Headers
 from workers.dashboard.passwords import Passwords
 from workers.dashboard.readiness import Readiness
 from workers.dashboard.routes import operator_routes
@@ -31,21 +33,31 @@ TOKEN = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 class Desk:
     """Opens browsers: one a role, or one that nobody is logged in with."""
 
-    def __init__(self, url: str, application: object) -> None:
+    def __init__(self, url: str, application: Headers, site: Site) -> None:
+        self.application = application
+        self.site = site
         self._url = url
-        self._application = application
+
+    def visitor(self, address: str = "127.0.0.1") -> "Visitor":
+        """Somebody who is not logged in yet, at a network address."""
+        return Visitor(self._open(address))
 
     def browser(self, role: str | None = "operator", name: str | None = None) -> "Browser":
-        client = TestClient(
-            self._application,  # type: ignore[arg-type]
-            base_url="http://127.0.0.1:8800",
-            follow_redirects=False,
-        )
+        client = self._open("127.0.0.1")
         token = ""
         if role is not None:
             token = self._log_in(role, name or f"{role}-{uuid4().hex[:8]}")
             client.cookies.set(COOKIE, token)
         return Browser(client, token)
+
+    def _open(self, address: str) -> TestClient:
+        return TestClient(
+            self.application,
+            base_url="http://127.0.0.1:8800",
+            follow_redirects=False,
+            raise_server_exceptions=False,
+            client=(address, 50_000),
+        )
 
     def _log_in(self, role: str, name: str) -> str:
         with connect(self._url) as conn:
@@ -82,6 +94,41 @@ class Browser:
         return answer.status_code, answer.headers.get("location", answer.text)
 
 
+class Visitor:
+    """Comes to the login, and keeps the cookies it is given."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+
+    def login_token(self) -> str:
+        """What the form of the login carries."""
+        found = TOKEN.search(self.client.get("/login?out=1").text)
+        if found is None:
+            self.client.cookies.delete(COOKIE)
+            found = TOKEN.search(self.client.get("/login?out=1").text)
+        assert found is not None
+        return found[1]
+
+    def sign_in(
+        self,
+        name: str,
+        password: str,
+        *,
+        next: str = "/",
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        fields = {"name": name, "password": password, "next": next, "csrf": self.login_token()}
+        return self.client.post("/login", data=fields, headers=headers)
+
+    def session(self) -> str:
+        return self.client.cookies.get(COOKIE) or ""
+
+    def post(self, path: str, **fields: str) -> Response:
+        """As a page of the session would."""
+        token = sessions.form_token(self.session())
+        return self.client.post(path, data={"csrf": token, **fields})
+
+
 def listed(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
 
@@ -93,8 +140,9 @@ def open_desk(url: str, redis_url: str, **settings: object) -> Iterator[Desk]:
         borrow = partial(pool.connection, timeout=5.0)
         found = configured(url, redis_url, **settings)
         site = Site(borrow, Sessions(borrow, found), found, Passwords(CHEAP))
-        application = create(Reader(borrow), Readiness(pool, redis_url), operator_routes(site))
-        yield Desk(url, application)
+        routes = operator_routes(site)
+        application = create(Reader(borrow), Readiness(pool, redis_url), site, routes)
+        yield Desk(url, application, site)
 
 
 def configured(url: str, redis_url: str, **settings: object) -> Config:

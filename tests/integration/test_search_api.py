@@ -20,13 +20,17 @@ from db.embedded import Services
 from db.pool import Connection, connect, open_pool
 from pipelines.gateways.local_embedder import LOCAL_MODEL, LocalEmbedder
 from tests.conftest import fresh_database
+from tests.dashboard_world import CHEAP
 from tests.fakes import FakeOpenAI, fake_openai
 from tests.integration.schema_world import insert, sign_up
 from workers import config
 from workers.config import Config
 from workers.dashboard import app, server
 from workers.dashboard.api import BODY_BYTES_MAX
+from workers.dashboard.passwords import Passwords
 from workers.dashboard.readiness import ANSWER_S, Readiness
+from workers.dashboard.sessions import Sessions
+from workers.dashboard.site import Site
 from workers.exposition import Reader
 
 KEY = "service-key-of-the-tests"
@@ -73,7 +77,8 @@ def serving(settings: Config, place: Place) -> Iterator[int]:
     ):
         borrow = partial(pool.connection, timeout=ANSWER_S)
         routes = server.open_api(settings, borrow)
-        served = app.create(Reader(borrow), Readiness(pool, place.redis_url), routes)
+        site = Site(borrow, Sessions(borrow, settings), settings, Passwords(CHEAP))
+        served = app.create(Reader(borrow), Readiness(pool, place.redis_url), site, routes)
         running = uvicorn.Server(uvicorn.Config(served, log_config=None, lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -1,12 +1,12 @@
 """Every page of operators, in the order of the bar."""
 
-from pathlib import Path
 from typing import Protocol
 
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from workers.dashboard import live, login
+from workers.dashboard.pages import account, audit, operators
+from workers.dashboard.shipped import Shipped
 from workers.dashboard.site import Site
 
 
@@ -16,11 +16,14 @@ class Page(Protocol):
     def routes(self, site: Site) -> list[Route]: ...
 
 
-PAGES: tuple[Page, ...] = ()
+PAGES: tuple[Page, ...] = (
+    audit,
+    operators,
+    account,
+)
 
 
 def operator_routes(site: Site) -> list[BaseRoute]:
     """The pages, the files that they load, and the stream that keeps them fresh."""
-    static = StaticFiles(directory=Path(__file__).parent / "static")
     pages = [route for page in PAGES for route in page.routes(site)]
-    return [*pages, *login.routes(site), *live.routes(site), Mount("/static", static)]
+    return [*pages, *login.routes(site), *live.routes(site), Mount("/static", Shipped())]

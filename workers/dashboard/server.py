@@ -16,7 +16,7 @@ from pipelines.email.links import Links
 from pipelines.email.signature import parse_secrets
 from workers.answering import Borrow
 from workers.config import Config, ConfigError
-from workers.dashboard import api, app, embeddings, mail_events, mail_links, search
+from workers.dashboard import api, app, embeddings, first, mail_events, mail_links, search
 from workers.dashboard.mail_recorder import Recorder
 from workers.dashboard.readiness import ANSWER_S, Readiness
 from workers.dashboard.routes import operator_routes
@@ -60,7 +60,8 @@ def run(config: Config) -> None:
         readiness = Readiness(pool, config.redis_url)
         site = Site(borrow, Sessions(borrow, config), config)
         routes = [*operator_routes(site), *open_api(config, borrow), *open_mail(config, recorder)]
-        serve(app.create(Reader(borrow), readiness, routes), listening)
+        first.begin(borrow, site.passwords, address=address_of(listening))
+        serve(app.create(Reader(borrow), readiness, site, routes), listening)
     recorder.close(GRACE_S)
     flusher.close()
     lease.resign()
@@ -97,7 +98,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(application: object, listening: socket.socket) -> None:
-    host, port = listening.getsockname()[:2]
     server = uvicorn.Server(
         uvicorn.Config(
             application,  # type: ignore[arg-type]
@@ -113,8 +113,13 @@ def serve(application: object, listening: socket.socket) -> None:
     # Uvicorn raises the signal again when it has ended; ours then lets the process end in order.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, ignore)
-    log.info("dashboard ready: http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    log.info("dashboard ready: %s", address_of(listening))
     server.run(sockets=[listening])
+
+
+def address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def ignore(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -190,13 +190,21 @@ class Site:
             return self.refuse(
                 request, "The database lacks a migration: run avivro migrate.", status=503
             )
-        except Exception:  # noqa: BLE001 - a trace is for the log, not for the page
-            return self.break_off(request)
+        except Exception as error:  # noqa: BLE001 - a trace is for the log, not for the page
+            return self.break_off(request, error)
 
-    def break_off(self, request: Request) -> Response:
+    def miss(self, request: Request, message: str, *, status: int) -> Response:
+        """For an address that no page has; who is logged in sees the bar all the same."""
+        if not hasattr(request.state, "operator"):
+            with suppress(psycopg.Error):
+                request.state.operator = self.sessions.find(request)
+        return self.refuse(request, message, status=status, title="Not found")
+
+    def break_off(self, request: Request, error: Exception) -> Response:
         """What went wrong is in the log, under an id that the page shows; nothing else leaks."""
         trouble = secrets.token_hex(4)
-        log.exception("%s %s broke: id %s", request.method, request.url.path, trouble)
+        path = request.url.path
+        log.error("%s %s broke: id %s", request.method, path, trouble, exc_info=error)
         return self.refuse(
             request,
             f"This is a defect of ours. The dashboard's log says more: look for id {trouble}.",
@@ -237,11 +245,17 @@ class Site:
             yield conn
 
     @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction before anybody is known; who changes something in it, notes it there."""
+        with self._borrow() as conn, conn.transaction():
+            dashboard.limit_writing(conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
+            yield conn
+
+    @contextmanager
     def act(self, request: Request, action: str, *, target: str, why: str) -> Iterator[Act]:
         """One transaction: what is done in it, and its entry in the audit log, or neither."""
         operator: Operator = request.state.operator
-        with self._borrow() as conn, conn.transaction():
-            dashboard.limit_writing(conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
+        with self.write() as conn:
             act = Act(conn)
             yield act
             audit.append(
