@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,6 +26,7 @@ from workers.alert_ways import NotSent, Way, open_ways
 from workers.config import Config
 from workers.finding import Finding
 from workers.health import examine, look_at_redis
+from workers.metrics import Borrow
 
 CLOSE_S = 2.0
 # Of one way in one round: looking must go on.
@@ -40,7 +41,7 @@ class Watchdog:
 
     def __init__(
         self,
-        open_connection: Callable[[], Connection],
+        borrow: Borrow,
         ways: Sequence[Way],
         *,
         role: str,
@@ -49,7 +50,7 @@ class Watchdog:
         rules: Rules | None = None,
     ) -> None:
         self.rules = rules or Rules()
-        self._open_connection = open_connection
+        self._borrow = borrow
         self._ways = ways
         self._name = f"{role} {os.getpid()} on {socket.gethostname()}"
         self._redis_url = redis_url
@@ -60,8 +61,7 @@ class Watchdog:
         """Look, and send what is due. Raises nothing: the next round may do better."""
         now_s = time.monotonic() if at is None else at.timestamp()
         try:
-            with self._open_connection() as conn:
-                conn.autocommit = True
+            with self._borrow() as conn:
                 self.look(conn, at)
                 self.tell(conn, at)
         except Exception as error:  # noqa: BLE001 - a watchdog that dies of a bug warns nobody
@@ -239,7 +239,7 @@ def begin(config: Config, *, role: str) -> Patrol:
     url = config.database_url
     assert url is not None
     watchdog = Watchdog(
-        lambda: connect(url, name="avivro watchdog"),
+        lambda: connect(url, autocommit=True, name="avivro watchdog"),
         open_ways(config),
         role=role,
         redis_url=config.redis_url,
