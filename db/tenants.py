@@ -84,11 +84,6 @@ def find_accounts(conn: Connection, beginning: str, *, rows_max: int) -> list[Ac
     return cursor.execute(SQL.find_accounts, values).fetchall()
 
 
-def list_weights(conn: Connection) -> dict[UUID, float]:
-    """Of tenants that have one other than 1."""
-    return dict(conn.execute(SQL.list_weights).fetchall())
-
-
 def list_history(conn: Connection, *, target: str, actions: Sequence[str]) -> list[Done]:
     """The newest first, HISTORY_MAX at most."""
     cursor = conn.cursor(row_factory=class_row(Done))

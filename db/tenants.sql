@@ -23,9 +23,6 @@ WHERE lower(p.email) LIKE %(pattern)s OR lower(p.full_name) LIKE %(pattern)s
    OR lower(p.company_name) LIKE %(pattern)s
 ORDER BY p.id LIMIT %(rows_max)s
 
--- name: list_weights
-SELECT t.tenant, t.weight::float8 FROM worker.tenants AS t WHERE t.weight <> 1
-
 -- name: list_history
 -- Pauses and weights, the newest first; each action's last entries are looked through.
 SELECT a.at, a.operator, a.action, a.why, a.details

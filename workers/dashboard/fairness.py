@@ -91,9 +91,10 @@ def divide(
 def jain(shares: Iterable[Share]) -> float | None:
     """1 when all got the same part of what is fair, 1/n when one got all; None without any.
 
-    Jain, Chiu and Hawe, A quantitative measure of fairness (1984), of got over fair.
+    Jain, Chiu and Hawe, A quantitative measure of fairness (1984), of got over fair. Who is owed
+    less than a job is left out: jobs are whole.
     """
-    parts = [share.got / share.fair for share in shares if share.fair > 0]
+    parts = [share.got / share.fair for share in shares if share.fair >= 1]
     squares = sum(part * part for part in parts)
     return sum(parts) ** 2 / (len(parts) * squares) if squares else None
 

@@ -1,0 +1,191 @@
+"""What waits, runs and is held back, as of one look; the pages of queues and tenants tell of it."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Generic, Literal, TypeVar
+from uuid import UUID
+
+from db import backlog, lanes, processes
+from db.backlog import Flying, Hold, KindLimit, Later, Started, Waiting
+from db.lanes import Pause
+from db.pool import Connection
+from db.processes import Process
+from workers.dashboard.words import duration
+
+WINDOW = timedelta(minutes=15)
+# Looking takes at most a tenth of the time, however many look.
+REST = 10
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """What is costly to read: it serves for ten times as long as reading it took."""
+
+    def __init__(self, read: Callable[[], T], *, age_s_min: float = 0.0) -> None:
+        self._read = read
+        self._age_s_min = age_s_min
+        self._lock = Lock()
+        self._found: T | None = None
+        self._fresh_until = 0.0
+
+    def get(self) -> T:
+        # Two who ask at once read once.
+        with self._lock:
+            began_at = time.monotonic()
+            if self._found is None or began_at >= self._fresh_until:
+                self._found = self._read()
+                ended_at = time.monotonic()
+                rest_s = max(self._age_s_min, REST * (ended_at - began_at))
+                self._fresh_until = ended_at + rest_s
+            return self._found
+
+    def forget(self) -> None:
+        """Whoever changed something wants to see it."""
+        with self._lock:
+            self._fresh_until = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The costly part. Of what began, all since `since` is told."""
+
+    at: datetime
+    waiting: Sequence[Waiting]
+    flying: Sequence[Flying]
+    later: Sequence[Later]
+    since: datetime
+    started: Sequence[Started]
+
+    @property
+    def window_s(self) -> float:
+        return max(1.0, (self.at - self.since).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    counts: Counts
+    limits: Mapping[str, KindLimit]
+    holds: Sequence[Hold]
+    buckets: Sequence[tuple[str, float]]
+    pauses: Sequence[Pause]
+    weights: Mapping[UUID, float]
+    processes: Sequence[Process]
+
+    def pause_of(self, scope: str, name: str) -> Pause | None:
+        return next((p for p in self.pauses if (p.scope, p.name) == (scope, name)), None)
+
+    def threads_of(self, queue: str) -> int:
+        """Of all live workers; for a queue whose jobs only wait, places in its loop."""
+        return sum(
+            int(process.queues[queue].get("threads", 0))
+            for process in self.processes
+            if process.role == "worker" and queue in process.queues
+        )
+
+    def flying_by_lane(self) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for row in self.counts.flying:
+            counts[row.lane] += row.jobs
+        return counts
+
+
+def count(conn: Connection) -> Counts:
+    now = datetime.now(UTC)
+    since, started = backlog.list_started(conn, since=now - WINDOW)
+    return Counts(
+        now,
+        backlog.list_waiting(conn),
+        backlog.list_flying(conn),
+        backlog.list_later(conn),
+        since,
+        started,
+    )
+
+
+def look(conn: Connection, counts: Counts) -> Flow:
+    """What is held back now, beside counts that may be a moment old."""
+    return Flow(
+        counts,
+        backlog.list_limits(conn),
+        backlog.list_holds(conn),
+        backlog.list_buckets(conn),
+        lanes.list_pauses(conn),
+        lanes.list_weights(conn),
+        processes.list_live(conn),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """Why a lane that waits gets nothing; a cap lets it go on by itself, the others do not."""
+
+    kind: Literal["held", "stopped", "capped"]
+    words: str
+
+
+class Brakes:
+    """Says of each waiting lane what holds it back, if anything does."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._flying = flow.flying_by_lane()
+        self._holds = {hold.lane: hold for hold in flow.holds}
+        self._tokens = dict(flow.buckets)
+        self._paused = {(pause.scope, pause.name): pause for pause in flow.pauses}
+        self._threads = {queue: flow.threads_of(queue) for queue in known_queues(flow)}
+
+    def find(self, waiting: Waiting) -> Brake | None:
+        return self._operators(waiting) or self._capacity(waiting) or self._limits(waiting)
+
+    def _operators(self, waiting: Waiting) -> Brake | None:
+        if pause := self._paused.get(("tenant", str(waiting.tenant))):
+            return Brake("held", told(pause))
+        if ("queue", waiting.queue) in self._paused:
+            return Brake("stopped", f"queue {waiting.queue} is paused")
+        if ("kind", waiting.kind) in self._paused:
+            return Brake("stopped", f"kind {waiting.kind} is paused")
+        return None
+
+    def _capacity(self, waiting: Waiting) -> Brake | None:
+        if self._threads.get(waiting.queue, 0) == 0:
+            return Brake("stopped", f"no worker for {waiting.queue}")
+        return None
+
+    def _limits(self, waiting: Waiting) -> Brake | None:
+        hold = self._holds.get(waiting.lane)
+        flying = self._flying[waiting.lane]
+        if hold is not None and hold.cap == 0:
+            return Brake("capped", f"{waiting.kind} held {until(hold)}")
+        if hold is not None and flying >= hold.cap:
+            return Brake("capped", f"{waiting.kind} slowed to {hold.cap} at a time")
+        limit = self._flow.limits.get(waiting.kind)
+        if limit is None:
+            return None
+        if limit.cap is not None and flying >= limit.cap:
+            each = "" if limit.limit_by is None else f" for each {limit.limit_by}"
+            return Brake("capped", f"{waiting.kind}: {limit.cap} at a time{each}")
+        if limit.rate_per_s is not None and self._tokens.get(waiting.lane, 1.0) < 1:
+            return Brake("capped", f"{waiting.kind}: {limit.rate_per_s:g} starts a second")
+        return None
+
+
+def known_queues(flow: Flow) -> set[str]:
+    served = {queue for process in flow.processes for queue in process.queues}
+    return served | {row.queue for row in flow.counts.waiting}
+
+
+def told(pause: Pause) -> str:
+    """Who paused it, and since when."""
+    who = f"by {pause.paused_by}, " if pause.paused_by else ""
+    return f"{who}{duration((datetime.now(UTC) - pause.paused_at).total_seconds())} ago"
+
+
+def until(hold: Hold) -> str:
+    if hold.until_at is None:
+        return "until somebody lets it go on"
+    return f"for {duration((hold.until_at - datetime.now(UTC)).total_seconds())} more"
