@@ -86,6 +86,11 @@ def delete_failures(conn: Connection, attempt: Attempt) -> int:
     ).rowcount
 
 
+def delete_failures_of(conn: Connection, name: str) -> int:
+    """Forget those of this name from everywhere: its locks end."""
+    return conn.execute(SQL.delete_failures_of, {"name": name}).rowcount
+
+
 def is_known_device(conn: Connection, *, name: str, token_hash: bytes) -> bool:
     row = conn.execute(
         SQL.is_known_device, {"name": name, "token_hash": token_hash, "days": DEVICE_DAYS}

@@ -62,3 +62,6 @@ WITH old AS (
 INSERT INTO worker.operator_devices AS d (token_hash, operator_id)
 VALUES (%(token_hash)s, %(operator_id)s)
 ON CONFLICT (token_hash) DO UPDATE SET seen_at = now(), operator_id = excluded.operator_id
+
+-- name: delete_failures_of
+DELETE FROM worker.login_failures WHERE name = lower(%(name)s)

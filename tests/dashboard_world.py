@@ -71,7 +71,8 @@ class Browser:
 
     def __init__(self, client: TestClient, token: str) -> None:
         self.client = client
-        self._token = token
+        # What its forms carry.
+        self.token = sessions.form_token(token)
 
     def get(self, path: str, **headers: str) -> str:
         """The page's text; fails unless it is 200."""
@@ -84,7 +85,7 @@ class Browser:
 
     def post(self, path: str, *, why: str = "because a test asks", **fields: object) -> str:
         """Acts; where the answer leads to, and fails unless it leads anywhere."""
-        answer = self.send(path, csrf=sessions.form_token(self._token), why=why, **fields)
+        answer = self.send(path, csrf=self.token, why=why, **fields)
         assert answer[0] == 303, answer
         return answer[1]
 

@@ -22,6 +22,7 @@ from workers.cli import (
     knowledge,
     models,
     operations,
+    operators,
     prices,
     processes,
     queues,
@@ -76,6 +77,7 @@ app.add_typer(billing.app, name="billing", help="Periods, what they cost, prices
 app.add_typer(visitors.app, name="visitors", help="Erase a visitor; list such requests.")
 app.add_typer(stats.app, name="stats", help="Daily figures: show them, compute them anew.")
 app.add_typer(sentiment.app, name="sentiment", help="Score what came before; show scores.")
+app.add_typer(operators.app, name="operators", help="Who may use the dashboard, and as what.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 

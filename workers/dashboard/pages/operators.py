@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from db import operators
+from db import logins, operators
 from db.operators import ORIGINS, ROLES, Account
 from db.pool import Connection
 from workers.dashboard.forms import Form, Refused
@@ -87,6 +87,7 @@ def reset_password(site: Site, request: Request, form: Form) -> Response:
         operators.set_password(
             act.conn, account.id, password_hash=password_hash, must_change_password=True
         )
+        logins.delete_failures_of(act.conn, account.name)
         act.details["sessions_ended"] = operators.delete_sessions(act.conn, account.id)
     return site.show(request, "one_time.html", name=account.name, password=password)
 
