@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test test-outside check format types bench kills chaos stress lock clean
+.PHONY: demo up test test-outside check format types bench kills chaos stress weeks lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -49,6 +49,10 @@ chaos: $(DEV)         ## kill everything for minutes: nothing lost, nothing twic
 stress: $(DEV)        ## thousands of interleavings of writes and counting, each recounted naively
 	@$(RUN) -m pytest --timeout 3600 --hypothesis-profile stress \
 	  tests/integration/test_stats_property.py $(ARGS)
+
+weeks: $(DEV)         ## schedulers killed at random for simulated weeks, against a naive list of ticks
+	@$(RUN) -m pytest --timeout 7200 --hypothesis-profile stress \
+	  tests/integration/test_scheduler_weeks.py $(ARGS)
 
 lock:                 ## rewrite the three lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
