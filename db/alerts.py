@@ -97,6 +97,13 @@ def read_watch(conn: Connection) -> Watch:
     return row or Watch(None, None)
 
 
+def read_clock(conn: Connection) -> datetime:
+    row = conn.execute(SQL.read_clock).fetchone()
+    assert row is not None
+    at: datetime = row[0]
+    return at
+
+
 def note_signs(conn: Connection, keys: Sequence[str], *, at: datetime, gap_s: float) -> None:
     """Remember since when each is there, and forget all others."""
     conn.execute(SQL.note_signs, {"keys": list(keys), "at": at, "gap_s": gap_s})

@@ -11,6 +11,9 @@ RETURNING one
 -- name: read_watch
 SELECT looked_at, looked_by FROM worker.watch
 
+-- name: read_clock
+SELECT clock_timestamp()
+
 -- name: note_signs
 -- A sign that nobody looked at for gap_s begins anew: it did not stand all the time.
 INSERT INTO worker.alert_signs AS s (key, began_at, seen_at)

@@ -74,7 +74,7 @@ class Watchdog:
         """Compare what is found with what is known; False when another watchdog does."""
         of_redis = [] if self._redis_url is None else look_at_redis(self._redis_url)
         with conn.transaction():
-            at = at or health.read_clock(conn)
+            at = at or alerts.read_clock(conn)
             if not alerts.take_turn(conn, at=at, by=self._name, every_s=self.rules.every_s / 2):
                 return False
             self._compare(conn, examine(conn, of_redis), at)
@@ -110,7 +110,7 @@ class Watchdog:
 
     def _claim(self, conn: Connection, way: Way, at: datetime | None) -> Notice | None:
         with conn.transaction():
-            return alerts.claim_notice(conn, way=way.name, at=at or health.read_clock(conn))
+            return alerts.claim_notice(conn, way=way.name, at=at or alerts.read_clock(conn))
 
     def _send(self, conn: Connection, way: Way, notice: Notice, at: datetime | None) -> bool:
         try:
@@ -120,7 +120,7 @@ class Watchdog:
             self._note_failed(conn, notice, str(error), at)
             return False
         with conn.transaction():
-            alerts.note_sent(conn, notice, at=at or health.read_clock(conn))
+            alerts.note_sent(conn, notice, at=at or alerts.read_clock(conn))
         log.info("told %s: %s %s", way.target, notice.key, notice.event)
         return True
 
@@ -133,7 +133,7 @@ class Watchdog:
                 notice,
                 error=error,
                 wait_s=wait_s(notice.attempts),
-                at=at or health.read_clock(conn),
+                at=at or alerts.read_clock(conn),
             )
 
 

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from starlette.routing import BaseRoute, Mount, Route
 
-from workers.dashboard import live, login
-from workers.dashboard.pages import account, audit, operators
+from workers.dashboard import live, login, login_oidc
+from workers.dashboard.pages import account, audit, jobs, operators, runbooks
 from workers.dashboard.shipped import Shipped
 from workers.dashboard.site import Site
 
@@ -17,7 +17,9 @@ class Page(Protocol):
 
 
 PAGES: tuple[Page, ...] = (
+    jobs,
     audit,
+    runbooks,
     operators,
     account,
 )
@@ -26,4 +28,10 @@ PAGES: tuple[Page, ...] = (
 def operator_routes(site: Site) -> list[BaseRoute]:
     """The pages, the files that they load, and the stream that keeps them fresh."""
     pages = [route for page in PAGES for route in page.routes(site)]
-    return [*pages, *login.routes(site), *live.routes(site), Mount("/static", Shipped())]
+    return [
+        *pages,
+        *login.routes(site),
+        *login_oidc.routes(site),
+        *live.routes(site),
+        Mount("/static", Shipped()),
+    ]
