@@ -116,12 +116,14 @@ SELECT kind, queue, args FROM worker.kinds ORDER BY kind
 
 -- name: list_recent_tenants
 -- Whose jobs came last, with the name that they go by.
-SELECT t.tenant, coalesce(nullif(p.company_name, ''), p.email) AS name, t.jobs
+SELECT t.tenant, coalesce(nullif(p.company_name, ''), nullif(p.full_name, ''), p.email) AS name,
+       t.jobs
 FROM (SELECT r.tenant, count(*)::int AS jobs
       FROM (SELECT j.tenant FROM worker.jobs AS j ORDER BY j.id DESC LIMIT 2000) AS r
       WHERE r.tenant IS NOT NULL GROUP BY r.tenant) AS t
 LEFT JOIN public.user_profiles AS p ON p.id = t.tenant
-WHERE t.tenant::text LIKE %(pattern)s OR p.company_name ILIKE %(pattern)s OR p.email ILIKE %(pattern)s
+WHERE t.tenant::text LIKE %(pattern)s OR p.email ILIKE %(pattern)s
+   OR p.company_name ILIKE %(pattern)s OR p.full_name ILIKE %(pattern)s
 ORDER BY t.jobs DESC LIMIT %(rows_max)s
 
 -- name: list_recent_groups
@@ -134,5 +136,5 @@ JOIN worker.jobs AS j ON j.id = g.id
 ORDER BY g.jobs DESC LIMIT %(rows_max)s
 
 -- name: name_tenants
-SELECT p.id, coalesce(nullif(p.company_name, ''), p.email)
+SELECT p.id, coalesce(nullif(p.company_name, ''), nullif(p.full_name, ''), p.email)
 FROM public.user_profiles AS p WHERE p.id = ANY(%(ids)s::uuid[])

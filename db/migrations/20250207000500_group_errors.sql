@@ -63,9 +63,8 @@ CREATE TRIGGER group_error BEFORE UPDATE OF state ON worker.jobs
 REVOKE EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint, worker.group_error FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint TO service_role;
 
--- Only jobs that failed are in them: whatever completes at once pays nothing.
+-- Only jobs that failed or were cancelled are in them: whatever completes at once pays nothing.
 CREATE INDEX jobs_error_group_idx ON worker.jobs (error_group, id) WHERE error_group IS NOT NULL;
-CREATE INDEX jobs_discarded_at_idx ON worker.jobs (finished_at, id) WHERE state = 'discarded';
 CREATE INDEX jobs_cancelled_at_idx ON worker.jobs (finished_at, id) WHERE state = 'cancelled';
 
 -- The newest of what was discarded before; older ones stay without a group, and pages say so.
