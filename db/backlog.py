@@ -21,7 +21,7 @@ LATER_MAX = 100_000
 STARTED_MAX = 20_000
 HOLDS_MAX = 1_000
 BUCKETS_MAX = 100
-DISCARDS_MAX = 100_000
+ENDED_MAX = 20_000
 # How far back a tenant's own discards are looked for among everybody's.
 DISCARDS_SEEN_MAX = 20_000
 ERROR_CHARS_MAX = 300
@@ -113,6 +113,28 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """How jobs of a kind went; times are of the last attempt of each, None where none began."""
+
+    kind: str
+    ended: int
+    discarded: int
+    retries: int
+    p50_s: float | None
+    p95_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Jobs of a queue that ended in the `step`-th step since the beginning."""
+
+    queue: str
+    step: int
+    completed: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     id: int
     kind: str
@@ -164,11 +186,17 @@ def list_buckets(conn: Connection) -> list[tuple[str, float]]:
     return conn.execute(SQL.list_buckets, {"rows_max": BUCKETS_MAX}).fetchall()
 
 
-def count_discards(conn: Connection, *, since: datetime) -> dict[tuple[str, str], int]:
-    """By queue and kind."""
-    values = {"since": since, "jobs_max": DISCARDS_MAX}
-    rows = conn.execute(SQL.count_discards, values).fetchall()
-    return {(queue, kind): jobs for queue, kind, jobs in rows}
+def list_runs(conn: Connection, *, since: datetime) -> dict[str, Runs]:
+    """By kind, of the ENDED_MAX jobs that ended last."""
+    values = {"since": since, "jobs_max": ENDED_MAX}
+    rows = conn.cursor(row_factory=class_row(Runs)).execute(SQL.list_runs, values).fetchall()
+    return {row.kind: row for row in rows}
+
+
+def list_ended(conn: Connection, *, since: datetime, step_s: float) -> list[Ended]:
+    """Of the ENDED_MAX jobs that ended last."""
+    values = {"since": since, "step_s": step_s, "jobs_max": ENDED_MAX}
+    return conn.cursor(row_factory=class_row(Ended)).execute(SQL.list_ended, values).fetchall()
 
 
 def list_discards(

@@ -96,12 +96,6 @@ SELECT b.lane, least(k.burst, b.tokens + k.rate_per_s
 FROM worker.kinds AS k JOIN worker.buckets AS b ON split_part(b.lane, ':', 1) = k.kind
 WHERE k.rate_per_s IS NOT NULL ORDER BY tokens, b.lane LIMIT %(rows_max)s
 
--- name: count_discards
-SELECT d.queue, d.kind, count(*)::int AS jobs
-FROM (SELECT j.queue, j.kind FROM worker.jobs AS j
-      WHERE j.state = 'discarded' AND j.finished_at >= %(since)s LIMIT %(jobs_max)s) AS d
-GROUP BY 1, 2
-
 -- name: list_discards
 -- A tenant's, among those that were discarded last.
 SELECT d.id, d.kind, d.queue, d.attempt, d.finished_at, d.error
@@ -110,3 +104,32 @@ FROM (SELECT j.id, j.kind, j.queue, j.attempt, j.tenant, j.finished_at,
       FROM worker.jobs AS j WHERE j.state = 'discarded' AND j.finished_at >= %(since)s
       ORDER BY j.finished_at DESC LIMIT %(jobs_max)s) AS d
 WHERE d.tenant = %(tenant)s ORDER BY d.finished_at DESC LIMIT %(rows_max)s
+
+-- name: list_runs
+-- By kind, of the jobs that ended last: how long their last attempt ran, and how often they failed.
+WITH ended AS MATERIALIZED (
+    SELECT j.kind, j.state, j.attempt, j.finished_at,
+           extract(epoch FROM j.finished_at - j.started_at)::float8 AS run_s
+    FROM worker.jobs AS j
+    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at >= %(since)s
+    ORDER BY j.finished_at DESC LIMIT %(jobs_max)s
+)
+SELECT e.kind, count(*)::int AS ended,
+       count(*) FILTER (WHERE e.state = 'discarded')::int AS discarded,
+       coalesce(sum(greatest(e.attempt - 1, 0)), 0)::int AS retries,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY e.run_s) AS p50_s,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY e.run_s) AS p95_s
+FROM ended AS e GROUP BY 1
+
+-- name: list_ended
+-- By queue and step of time, of the jobs that ended last.
+WITH ended AS MATERIALIZED (
+    SELECT j.queue, j.state, j.finished_at FROM worker.jobs AS j
+    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at >= %(since)s
+    ORDER BY j.finished_at DESC LIMIT %(jobs_max)s
+)
+SELECT e.queue,
+       floor(extract(epoch FROM e.finished_at - %(since)s::timestamptz) / %(step_s)s)::int AS step,
+       count(*) FILTER (WHERE e.state = 'completed')::int AS completed,
+       count(*) FILTER (WHERE e.state = 'discarded')::int AS discarded
+FROM ended AS e GROUP BY 1, 2
