@@ -142,9 +142,11 @@ def build_row(name: str, flow: Flow, runs: Mapping[str, Runs], ended: Sequence[E
     brakes = Brakes(flow)
     found = [brakes.find(row) for row in waiting]
     braked = next(iter(found), None) if all(found) else None
-    verdict, words = judge(
-        pause, states, threads=threads, late_s=(oldest_s or 0.0) - target_s, braked=braked
-    )
+    free = [row.oldest_at for row, brake in zip(waiting, found, strict=True) if brake is None]
+    late_s = (age_s(flow.counts.at, free) or 0.0) - target_s
+    verdict, words = judge(pause, states, threads=threads, late_s=late_s, braked=braked)
+    if verdict == "flows" and (oldest_s or 0.0) > target_s:
+        words = "what waits longest is held"
     own = [row for row in ended if row.queue == name]
     priorities: Counter[int] = Counter()
     for row in waiting:

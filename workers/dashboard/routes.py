@@ -5,7 +5,16 @@ from typing import Protocol
 from starlette.routing import BaseRoute, Mount, Route
 
 from workers.dashboard import live, login, login_oidc
-from workers.dashboard.pages import account, audit, jobs, operators, runbooks
+from workers.dashboard.pages import (
+    account,
+    audit,
+    jobs,
+    operators,
+    queues,
+    runbooks,
+    schedules,
+    tenants,
+)
 from workers.dashboard.shipped import Shipped
 from workers.dashboard.site import Site
 
@@ -18,6 +27,9 @@ class Page(Protocol):
 
 PAGES: tuple[Page, ...] = (
     jobs,
+    schedules,
+    queues,
+    tenants,
     audit,
     runbooks,
     operators,
