@@ -44,6 +44,43 @@ class Late:
     late_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A tick on a timeline; `state` is its job's, None without one or once that was pruned."""
+
+    schedule: str
+    fire_at: datetime
+    by_hand: bool
+    skipped: bool
+    made_up: bool
+    job_id: int | None
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    name: str
+    fire_at: datetime
+    job_id: int
+    state: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A row of a schedule's history."""
+
+    fire_at: datetime
+    by_hand: bool
+    skipped: bool
+    made_up: bool
+    noted_at: datetime | None
+    job_id: int | None
+    state: str | None
+    attempt: int | None
+    ran_s: float | None
+
+
 def upsert_schedule(
     conn: Connection,
     name: str,
@@ -160,3 +197,23 @@ def change_cron(
 ) -> None:
     """None: the timetable's own again."""
     conn.execute(SQL.change_cron, {"name": name, "cron": cron, "now": now, "next_at": next_at})
+
+
+def list_marks(
+    conn: Connection, *, since: datetime, until: datetime, name: str | None, rows_max: int
+) -> list[Mark]:
+    """Those of one schedule, or of all, newest first."""
+    values = {"since": since, "until": until, "name": name, "rows_max": rows_max}
+    cursor = conn.cursor(row_factory=class_row(Mark))
+    return cursor.execute(SQL.list_marks, values).fetchall()
+
+
+def list_last_runs(conn: Connection) -> dict[str, LastRun]:
+    rows = conn.cursor(row_factory=class_row(LastRun)).execute(SQL.list_last_runs).fetchall()
+    return {row.name: row for row in rows}
+
+
+def list_ticks(conn: Connection, name: str, *, before: datetime, rows_max: int) -> list[Tick]:
+    """The newest of those before that time, newest first."""
+    values = {"name": name, "before": before, "rows_max": rows_max}
+    return conn.cursor(row_factory=class_row(Tick)).execute(SQL.list_ticks, values).fetchall()

@@ -107,3 +107,28 @@ SET cron_override = %(cron)s,
         FROM (VALUES (coalesce(s.cron_override, s.cron) = coalesce(%(cron)s, s.cron)))
             AS times (same))
 WHERE name = %(name)s
+
+-- name: list_marks
+-- For timelines, newest first, with what became of their jobs.
+SELECT t.schedule, t.fire_at, t.by_hand, t.skipped, t.made_up, t.job_id, j.state
+FROM worker.schedule_ticks AS t LEFT JOIN worker.jobs AS j ON j.id = t.job_id
+WHERE t.fire_at > %(since)s AND t.fire_at <= %(until)s
+  AND (%(name)s::text IS NULL OR t.schedule = %(name)s)
+ORDER BY t.fire_at DESC LIMIT %(rows_max)s
+
+-- name: list_last_runs
+-- Each schedule's last tick that has a job, whoever fired it.
+SELECT s.name, last.fire_at, last.job_id, j.state, j.finished_at
+FROM worker.schedules AS s
+CROSS JOIN LATERAL (
+    SELECT t.fire_at, t.job_id FROM worker.schedule_ticks AS t
+    WHERE t.schedule = s.name AND t.job_id IS NOT NULL AND t.fire_at <= now()
+    ORDER BY t.fire_at DESC LIMIT 1) AS last
+LEFT JOIN worker.jobs AS j ON j.id = last.job_id
+
+-- name: list_ticks
+SELECT t.fire_at, t.by_hand, t.skipped, t.made_up, t.noted_at, t.job_id, j.state, j.attempt,
+       extract(epoch FROM j.finished_at - j.started_at)::float8 AS ran_s
+FROM worker.schedule_ticks AS t LEFT JOIN worker.jobs AS j ON j.id = t.job_id
+WHERE t.schedule = %(name)s AND t.fire_at < %(before)s
+ORDER BY t.fire_at DESC LIMIT %(rows_max)s

@@ -71,8 +71,9 @@ def entry(
     )
 
 
-def planned(cron: str, *, after: datetime, until: datetime) -> list[datetime]:
-    return ticks(trigger_of(cron), after=after, until=until)
+def planned(cron: str, *, after: datetime, until: datetime, most: int) -> list[datetime]:
+    """Raises ValueError for what cannot be understood."""
+    return ticks(trigger_of(cron), after=after, until=until, most=most)
 
 
 def fire_by_hand(conn: Connection, name: str) -> int:

@@ -102,11 +102,15 @@ def last_ticks(trigger: Trigger, *, after: datetime, until: datetime, most: int)
     return ticks(trigger, after=after, until=until)[-most:]
 
 
-def ticks(trigger: Trigger, *, after: datetime, until: datetime) -> list[datetime]:
-    """Every time after `after`, up to and with `until`."""
+def ticks(
+    trigger: Trigger, *, after: datetime, until: datetime, most: int | None = None
+) -> list[datetime]:
+    """Every time after `after`, up to and with `until`, or the first `most` of them."""
     found: list[datetime] = []
     while (tick := next_tick(trigger, found[-1] if found else after)) is not None and tick <= until:
         found.append(tick)
+        if len(found) == most:
+            break
     return found
 
 
