@@ -8,6 +8,10 @@
   let heard = 0;
   let asking = false;
 
+  // What somebody ticked or opened stays as they left it.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+    !(name === "checked" && node.matches("input")) && !(name === "open" && node.matches("details"));
+
   const beat = () => document.getElementById("beat");
   const region = () => document.getElementById("live");
 
@@ -24,7 +28,9 @@
     if (here.querySelector("details.act[open], [data-hold]:focus-within, tr.cur:focus-within"))
       return true;
     const focused = document.activeElement;
-    return here.contains(focused) && focused.matches("input:not([type=checkbox]), select, textarea");
+    return (
+      here.contains(focused) && focused.matches("input:not([type=checkbox]), select, textarea")
+    );
   }
 
   function refresh() {
@@ -34,7 +40,7 @@
       .ajax("GET", location.pathname + location.search, {
         target: "#live",
         select: "#live",
-        swap: "morph:outerHTML ignoreActiveValue:true",
+        swap: "morph:outerHTML",
       })
       .finally(() => (asking = false));
   }
@@ -77,7 +83,9 @@
     else listen();
   }
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? rest("Resting") : listen()));
+  document.addEventListener("visibilitychange", () =>
+    document.hidden ? rest("Resting") : listen(),
+  );
   addEventListener("blur", () => rest("Resting"));
   addEventListener("focus", listen);
   addEventListener("pagehide", () => rest("Resting"));
