@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from workers import dashboard
 from workers.exposition import Families, Figures
 
 FOLDER = Path(dashboard.__file__).parent / "monitoring"
+RUNBOOKS = FOLDER.parent / "runbooks"
 RULES = yaml.safe_load((FOLDER / "prometheus_rules.yml").read_text())["groups"][0]["rules"]
 PANELS = json.loads((FOLDER / "grafana.json").read_text())["panels"]
 METRIC = re.compile(r"\b(avivro_\w+)(?:\{([^}]*)\})?")
@@ -74,3 +76,14 @@ def test_labels_that_are_grouped_by_and_shown_exist(where: str, expression: str,
 
     assert grouped <= known, where
     assert set(SHOWN.findall(text)) <= (grouped or known), where
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_an_alert_names_a_page_that_there_is(rule: dict[str, Any]) -> None:
+    address = rule["annotations"]["runbook"]
+    roles = ("worker", "dispatcher", "scheduler") if "$labels.role" in address else ("",)
+
+    pages = [address.replace("{{ $labels.role }}", role) for role in roles]
+
+    known = {f"/runbooks/{page.stem}" for page in RUNBOOKS.glob("*.md")}
+    assert set(pages) <= known
