@@ -46,20 +46,20 @@ def test_the_right_password_leads_where_one_wanted_to_go(desk: Desk, ada: str) -
     assert visitor.client.get("/audit").status_code == 200
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil", "\n/x"])
-def test_a_login_leads_to_no_other_site(desk: Desk, ada: str, target: str) -> None:
-    answer = desk.visitor().sign_in(ada, PASSWORD, next=target)
+def test_a_login_leads_to_no_other_site(desk: Desk, ada: str) -> None:
+    targets = ("//evil.example", "https://evil.example", "/\\evil", "\n/x", "javascript:alert(1)")
 
-    assert answer.headers["location"] == "/"
+    answers = [desk.visitor().sign_in(ada, PASSWORD, next=target) for target in targets]
+
+    assert {answer.headers["location"] for answer in answers} == {"/"}
 
 
 def test_the_name_is_known_in_any_case(desk: Desk, ada: str) -> None:
     assert desk.visitor().sign_in(" ADA ", PASSWORD).status_code == 303
 
 
-@pytest.mark.parametrize(
-    ("name", "password"),
-    [
+def test_whatever_is_wrong_reads_the_same(desk: Desk, ada: str) -> None:
+    wrong = (
         ("ada", "wrong"),
         ("ada", ""),
         ("ada", "x" * (CHARS_MAX + 50)),
@@ -70,14 +70,13 @@ def test_the_name_is_known_in_any_case(desk: Desk, ada: str) -> None:
         ("a\0b", PASSWORD),
         ("", PASSWORD),
         ("n" * 5_000, PASSWORD),
-    ],
-)
-def test_whatever_is_wrong_reads_the_same(desk: Desk, ada: str, name: str, password: str) -> None:
-    answer = desk.visitor().sign_in(name, password)
+    )
 
-    assert answer.status_code == 401
-    assert "Name or password is wrong." in answer.text
-    assert "<script>alert" not in answer.text
+    answers = [desk.visitor(address=f"192.0.2.{n}").sign_in(*each) for n, each in enumerate(wrong)]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert all("Name or password is wrong." in answer.text for answer in answers)
+    assert not any("<script>alert" in answer.text for answer in answers)
 
 
 def test_a_name_that_does_not_exist_costs_a_hash_too(desk: Desk, ada: str) -> None:

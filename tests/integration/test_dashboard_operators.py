@@ -126,23 +126,23 @@ def test_there_is_always_an_admin_left(desk: Desk, conn: Connection) -> None:
     assert account(conn, "root").role == "admin"
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
+def test_bad_fields_are_refused(desk: Desk, conn: Connection) -> None:
+    admin = desk.browser("admin", "root")
+    bad = (
         {"name": "", "role": "viewer"},
         {"name": "x\u202ey", "role": "viewer"},
         {"name": "x" * 201, "role": "viewer"},
         {"name": "grace", "role": "root"},
         {"name": "grace", "role": "viewer", "origin": "friend"},
         {"name": "grace", "role": "viewer", "why": " "},
-    ],
-)
-def test_bad_fields_are_refused(desk: Desk, conn: Connection, fields: dict[str, str]) -> None:
-    admin = desk.browser("admin", "root")
+    )
 
-    status, _ = admin.send("/operators/add", **{"csrf": admin.token, "why": "x", **fields})
+    answers = [
+        admin.send("/operators/add", **{"csrf": admin.token, "why": "x", **fields})
+        for fields in bad
+    ]
 
-    assert status == 400
+    assert [status for status, _ in answers] == [400] * len(bad)
     assert [each.name for each in operators.list_operators(conn)] == ["root"]
 
 

@@ -8,12 +8,15 @@ from workers.dashboard import live, login, login_oidc
 from workers.dashboard.pages import (
     account,
     audit,
+    email,
     jobs,
+    knowledge,
     operators,
     queues,
     runbooks,
     schedules,
     tenants,
+    webhooks,
 )
 from workers.dashboard.shipped import Shipped
 from workers.dashboard.site import Site
@@ -30,6 +33,9 @@ PAGES: tuple[Page, ...] = (
     schedules,
     queues,
     tenants,
+    knowledge,
+    webhooks,
+    email,
     audit,
     runbooks,
     operators,
