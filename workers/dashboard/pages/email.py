@@ -1,0 +1,325 @@
+"""Which mails did not go out, and which are uncertain?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from db import emails, suppressions, watched_emails
+from db.pool import Connection
+from db.watched_emails import STATES, Filter
+from workers.dashboard import mail_reasons, masks
+from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.listing import (
+    path_id,
+    pattern_of,
+    place_of,
+    read_choice,
+    read_id,
+    read_place,
+    read_text,
+)
+from workers.dashboard.site import Site, address
+
+PAGE_ROWS = 50
+UNCERTAIN_ROWS = 20
+REASONS_MAX = 12
+SUPPRESSION_ROWS = 20
+BULK_MAX = 500
+SPANS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
+FIELDS = ("status", "type", "tenant", "since", "to", "q")
+# What an operator can say of a mail, by the state it is in.
+OUTCOMES = {"uncertain": ("sent", "failed", "resend"), "failed": ("resend",)}
+TOLD = {
+    "sent": "marked as sent",
+    "failed": "marked as not sent",
+    "resend": "on its way again",
+}
+NOTE_CHARS_MAX = 500
+HASH_CHARS = 12
+
+
+def routes(site: Site) -> list[Route]:
+    return [
+        site.page("/email", partial(show_list, site)),
+        site.page("/email/settle-all", partial(preview, site), role="operator"),
+        site.action("/email/settle-all", partial(settle_all, site)),
+        site.action("/email/settle", partial(settle, site)),
+        site.action("/email/suppress", partial(suppress, site)),
+        site.action("/email/lift", partial(lift, site)),
+        site.page("/email/{email_id}", partial(show_email, site)),
+        site.action("/email/{email_id}/reveal", partial(reveal, site)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the list is filtered by, as the address says it."""
+
+    fields: dict[str, str]
+    wanted: Filter
+    since: str | None
+
+
+def read_asked(fields: Mapping[str, str]) -> Asked:
+    """Raises Refused for what is no filter."""
+    text, to = read_text(fields, "q"), read_text(fields, "to")
+    since = read_choice(fields, "since", tuple(SPANS))
+    return Asked(
+        {name: fields[name].strip() for name in FIELDS if fields.get(name, "").strip()},
+        Filter(
+            status=read_choice(fields, "status", STATES),
+            type=read_text(fields, "type"),
+            tenant=read_id(fields, "tenant"),
+            since=None if since is None else datetime.now(UTC) - SPANS[since],
+            address=to.lower() if to else None,
+            text=text,
+            pattern=pattern_of(text),
+        ),
+        since,
+    )
+
+
+def show_list(site: Site, request: Request) -> Response:
+    fields = query_of(request)
+    asked, before = read_asked(fields), read_place(fields)
+    plain = not asked.fields and before is None
+    with site.read() as conn:
+        found = watched_emails.find_matching(
+            conn, asked.wanted, before=before, rows_max=PAGE_ROWS + 1
+        )
+        more = {
+            "states": watched_emails.count_states(conn),
+            "unsettled": watched_emails.count_unsettled(conn),
+            "suppressed": list_suppressions(conn, fields),
+            **(overview(conn) if plain else {}),
+        }
+    rows = found[:PAGE_ROWS]
+    older = ""
+    if len(found) > PAGE_ROWS:
+        place = place_of(rows[-1].created_at, rows[-1].id)
+        older = address("/email", asked.fields, before=place)
+    return site.show(
+        request,
+        "email.html",
+        asked=asked,
+        plain=plain,
+        rows=rows,
+        older=older,
+        order=STATES,
+        spans=tuple(SPANS),
+        outcomes=OUTCOMES,
+        maxima=watched_emails,
+        looked_for=bool(fields.get("address", "").strip()),
+        hash_chars=HASH_CHARS,
+        **more,
+    )
+
+
+def overview(conn: Connection) -> dict[str, Any]:
+    """What waits for somebody's word, why others failed, and what holds those that wait."""
+    return {
+        "uncertain": watched_emails.find_matching(
+            conn, Filter(status="uncertain"), before=None, rows_max=UNCERTAIN_ROWS
+        ),
+        "reasons": grouped(conn, ("failed", "bounced")),
+        "holds": grouped(conn, ("queued", "sending")),
+        "queue": watched_emails.read_queue(conn),
+        "lanes": watched_emails.list_lanes(conn),
+        "opens": watched_emails.count_opens(conn),
+    }
+
+
+def grouped(conn: Connection, statuses: Sequence[str]) -> list[mail_reasons.Group]:
+    return mail_reasons.group(watched_emails.list_reasons(conn, statuses))[:REASONS_MAX]
+
+
+def list_suppressions(
+    conn: Connection, fields: Mapping[str, str]
+) -> list[watched_emails.Suppression]:
+    """The newest, or those of an address, which is looked for by its hash."""
+    text = read_text(fields, "address")
+    return watched_emails.list_suppressions(
+        conn,
+        address=None if text is None else spell(text),
+        before=None,
+        rows_max=SUPPRESSION_ROWS,
+    )
+
+
+def spell(text: str) -> str:
+    """An address as it is remembered. Raises Refused for what is none."""
+    # Only who asks for an address loads what reads one.
+    from pipelines.email.address import parse_address
+    from pipelines.errors import Permanent
+
+    try:
+        return parse_address(text).spec.lower()
+    except Permanent as error:
+        raise Refused(str(error)) from error
+
+
+def show_email(site: Site, request: Request) -> Response:
+    email_id = path_id(request, "email_id", "mail")
+    with site.read() as conn:
+        return show_one(site, request, conn, email_id, is_revealed=False)
+
+
+def show_one(
+    site: Site, request: Request, conn: Connection, email_id: UUID, *, is_revealed: bool
+) -> Response:
+    found = watched_emails.get(conn, email_id)
+    if found is None:
+        raise Refused("There is no such mail: it was deleted, or never was.", status=404)
+    subject = watched_emails.read_subject(conn, email_id) if is_revealed else ""
+    return site.show(
+        request,
+        "mail.html",
+        mail=found,
+        events=watched_emails.list_events(conn, email_id),
+        is_revealed=is_revealed,
+        subject=subject,
+        outcomes=OUTCOMES.get(found.status, ()),
+    )
+
+
+def reveal(site: Site, request: Request, form: Form) -> Response:
+    """Shows to whom it went and its subject, once; who looked, and why, is kept."""
+    email_id = path_id(request, "email_id", "mail")
+    with site.act(request, "reveal_email", target=f"email {email_id}", why=form.why) as act:
+        return show_one(site, request, act.conn, email_id, is_revealed=True)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What the function behind refuses is told in its own words."""
+    try:
+        yield
+    except psycopg.errors.InvalidParameterValue as error:
+        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
+        raise Refused(f"{error.diag.message_primary}.{hint}", status=409) from error
+
+
+def settle(site: Site, request: Request, form: Form) -> Response:
+    email_id = read_id({"email_id": form.one("email_id")}, "email_id")
+    outcome = read_choice({"outcome": form.one("outcome")}, "outcome", tuple(TOLD))
+    if email_id is None or outcome is None:
+        raise Refused("Say which mail, and what became of it.")
+    with (
+        site.act(request, "settle_email", target=f"email {email_id}", why=form.why) as act,
+        refusing(),
+    ):
+        act.details.update(outcome=outcome)
+        act.details["status"] = emails.settle_email(act.conn, email_id, outcome=outcome)
+    return site.back(form, f"The mail is {TOLD[outcome]}.")
+
+
+def read_bulk(fields: Mapping[str, str]) -> tuple[Asked, str]:
+    """Which mails, all of one state, and what is said of them. Raises Refused."""
+    asked = read_asked(fields)
+    outcome = read_choice(fields, "outcome", tuple(TOLD))
+    if outcome is None or outcome not in OUTCOMES.get(asked.wanted.status or "", ()):
+        raise Refused("Choose failed mails to send again, or uncertain ones to settle.")
+    return asked, outcome
+
+
+def preview(site: Site, request: Request) -> Response:
+    asked, outcome = read_bulk(query_of(request))
+    with site.read() as conn:
+        ids = watched_emails.list_matching_ids(conn, asked.wanted, rows_max=BULK_MAX + 1)
+    count = min(len(ids), BULK_MAX)
+    words = {
+        "resend": f"Send {count:,} again",
+        "sent": f"Mark {count:,} as sent",
+        "failed": f"Mark {count:,} as not sent",
+    }
+    return site.show(
+        request,
+        "bulk.html",
+        title="Settle mails" if asked.wanted.status == "uncertain" else "Send mails again",
+        filter=told_filter(asked),
+        back=address("/email", asked.fields),
+        action="/email/settle-all",
+        word=words[outcome],
+        count=count,
+        danger=outcome == "resend" and asked.wanted.status == "uncertain",
+        fields={**asked.fields, "outcome": outcome, "count": count},
+        **tell(asked, outcome, len(ids)),
+    )
+
+
+def told_filter(asked: Asked) -> str:
+    """The filter in words, without the address that it may hold."""
+    shown = {**asked.fields}
+    if "to" in shown:
+        shown["to"] = masks.address(shown["to"]) if "@" in shown["to"] else "***"
+    return ", ".join(f"{name}: {text}" for name, text in shown.items())
+
+
+def tell(asked: Asked, outcome: str, found: int) -> dict[str, Any]:
+    count = min(found, BULK_MAX)
+    happens = [(f"{count:,}", f"mails are {TOLD[outcome].replace('its', 'their')}")]
+    if outcome == "resend" and asked.wanted.status == "uncertain":
+        happens.append(("may", "arrive twice: nobody knows whether the first copy arrived"))
+    skipped = [("all", f"that are not {asked.wanted.status} by then")]
+    if found > BULK_MAX:
+        skipped.append(("more", f"beyond the cap of {BULK_MAX:,}: ask again after"))
+    pace = (
+        "They are queued at once and go out at the provider's rate."
+        if outcome == "resend"
+        else "At once; nothing is sent."
+    )
+    return {"happens": happens, "skipped": skipped, "pace": pace}
+
+
+def settle_all(site: Site, request: Request, form: Form) -> Response:
+    fields = {name: form.one(name, "") for name in (*FIELDS, "outcome")}
+    asked, outcome = read_bulk(fields)
+    seen = form.number("count", least=1, most=BULK_MAX)
+    safe = {**asked.fields} | ({"to": "***"} if "to" in asked.fields else {})
+    target = f"emails {urlencode(safe)}"[:300]
+    with site.act(request, "settle_emails", target=target, why=form.why) as act, refusing():
+        ids = watched_emails.list_matching_ids(act.conn, asked.wanted, rows_max=BULK_MAX)
+        if len(ids) > seen:
+            raise Refused(
+                f"{len(ids):,} mails match by now, you saw {seen:,}: look again.", status=409
+            )
+        # In the order of their ids, as everybody who locks several.
+        for email_id in sorted(ids):
+            emails.settle_email(act.conn, email_id, outcome=outcome)
+        act.details.update(count=len(ids), outcome=outcome)
+    return site.back(form, f"{len(ids):,} mails: {TOLD[outcome]}.")
+
+
+def suppress(site: Site, request: Request, form: Form) -> Response:
+    spelt = spell(form.one("address"))
+    note = form.one("note", "").strip()
+    if len(note) > NOTE_CHARS_MAX or "\0" in note:
+        raise Refused(f"The note must have at most {NOTE_CHARS_MAX} characters, and no NUL.")
+    target = f"address {masks.address(spelt)}"
+    with site.act(request, "suppress_address", target=target, why=form.why) as act:
+        added = suppressions.add(act.conn, spelt, "manual", note=note or None)
+        if not added:
+            raise Refused("That address gets no mail already.", status=409)
+    return site.back(form, f"{masks.address(spelt)} gets no mail any more.")
+
+
+def lift(site: Site, request: Request, form: Form) -> Response:
+    suppression_id = form.number("suppression_id", least=1, most=2**62)
+    target = f"suppression {suppression_id}"
+    with site.act(request, "lift_suppression", target=target, why=form.why) as act:
+        gone = watched_emails.lift_suppression(act.conn, suppression_id)
+        if gone is None:
+            raise Refused("It was lifted already.", status=404)
+        address_hash, category, reason = gone
+        act.details.update(address_hash=address_hash[:HASH_CHARS], category=category, reason=reason)
+    return site.back(form, "Lifted: mail goes there again. Mails that were not sent stay so.")
