@@ -12,6 +12,7 @@ from db.embedded import EmbeddedError
 from db.migrate import MigrationError
 from workers import log
 from workers.cli import (
+    alerts,
     billing,
     console,
     credentials,
@@ -37,6 +38,7 @@ from workers.cli import (
     types,
     visitors,
     webhooks,
+    workers,
 )
 from workers.config import ConfigError
 from workers.runway import RunwayDown
@@ -66,6 +68,7 @@ types.register(app)
 app.command("top")(top.top)
 app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue jobs.")
 app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
+app.add_typer(workers.app, name="workers", help="List live processes; drain one.")
 app.add_typer(credentials.app, name="credentials", help="Seal what customers sign in with.")
 app.add_typer(sources.app, name="sources", help="List sources, their runs; refresh one now.")
 app.add_typer(models.app, name="models", help="An agent's embedding model: change, estimate.")
@@ -78,6 +81,7 @@ app.add_typer(visitors.app, name="visitors", help="Erase a visitor; list such re
 app.add_typer(stats.app, name="stats", help="Daily figures: show them, compute them anew.")
 app.add_typer(sentiment.app, name="sentiment", help="Score what came before; show scores.")
 app.add_typer(operators.app, name="operators", help="Who may use the dashboard, and as what.")
+app.add_typer(alerts.app, name="alerts", help="What stands, what was; send a test message.")
 app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 

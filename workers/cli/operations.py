@@ -10,7 +10,8 @@ from db import jobs, metrics, processes
 from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
-from workers import config, runway, stack
+from workers import config, health, runway, stack
+from workers.alert_ways import open_ways
 from workers.cli import console, credentials, judge, stats
 from workers.cli.services import services
 from workers.config import Config
@@ -88,6 +89,7 @@ def doctor(as_json: console.JsonOption = False) -> None:
             checks += check_postgres(served.database_url, found)
     if found.redis_url is not None:
         checks += check_redis(found.redis_url)
+    checks.append(check_alerts(found))
     if as_json:
         console.print_json([{"check": c, "ok": ok, "detail": d} for c, ok, d in checks])
     else:
@@ -142,6 +144,13 @@ def check_mail(found: Config) -> Check:
         return ("mail", False, f"{error}: check EMAIL_URL")
 
 
+def check_alerts(found: Config) -> Check:
+    """Nobody has to be told; who runs it for others should be."""
+    ways = [f"{way.name} to {way.target}" for way in open_ways(found)]
+    told = "; avivro alerts test sends a message" if ways else "set ALERT_EMAIL to be told"
+    return ("alerts", True, f"{' and '.join(ways)}{told}" if ways else f"nobody is told: {told}")
+
+
 def describe_links(found: Config) -> str:
     if found.public_url is None or found.link_signing_key is None:
         return "none in mails: set PUBLIC_URL and LINK_SIGNING_KEY to follow and unsubscribe"
@@ -172,6 +181,7 @@ def check_schema(conn: Connection, url: str, found: Config) -> list[Check]:
         ("schema", True, "all migrations applied"),
         check_kinds(conn),
         check_workers(conn),
+        *check_flow(conn),
         stats.check(conn),
         credentials.check(conn, found.credentials_key),
     ]
@@ -192,6 +202,15 @@ def check_workers(conn: Connection) -> Check:
     detail += f"{waiting} jobs wait"
     stuck = waiting > 0 and not {"worker", "dispatcher"} <= set(roles)
     return ("processes", not stuck, detail + (": start `avivro up`" if stuck else ""))
+
+
+def check_flow(conn: Connection) -> list[Check]:
+    """What a look finds beside missing processes, which are told above."""
+    return [
+        (finding.runbook, finding.level == "hold", f"{finding.title}. {finding.evidence}")
+        for finding in health.look(conn, redis_url=None)
+        if finding.runbook not in ("no-worker", "no-dispatcher", "no-scheduler")
+    ]
 
 
 def check_redis(url: str) -> list[Check]:
