@@ -31,6 +31,22 @@ class Process:
     started_at: datetime
     renewed_at: datetime
     expires_at: datetime
+    drain_requested_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The process that was asked to drain."""
+
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A lease that holds on. `drains`: somebody asked the process to finish and end."""
+
+    drains: bool
 
 
 def register(
@@ -55,15 +71,16 @@ def renew(
     id: UUID,
     queues: dict[str, Any],
     stats: dict[str, Any] | None = None,
-) -> bool:
-    """Extend the lease; False when it had run out already."""
+) -> Renewed | None:
+    """Extend the lease; None when it had run out already."""
     arguments = {
         "id": id,
         "queues": Jsonb(queues),
         "stats": None if stats is None else Jsonb(stats),
         "lease_s": LEASE_S,
     }
-    return conn.execute(SQL.renew, arguments).fetchone() is not None
+    row = conn.execute(SQL.renew, arguments).fetchone()
+    return None if row is None else Renewed(row[0])
 
 
 def expire(
@@ -93,6 +110,12 @@ def expire(
 
 def resign(conn: Connection, *, id: UUID) -> None:
     conn.execute(SQL.resign, {"id": id})
+
+
+def request_drain(conn: Connection, id: UUID) -> Asked | None:
+    """Ask a worker to finish what it runs and end; None where none of that id lives."""
+    cursor = conn.cursor(row_factory=class_row(Asked))
+    return cursor.execute(SQL.request_drain, {"id": id}).fetchone()
 
 
 def list_live(conn: Connection) -> list[Process]:

@@ -12,7 +12,8 @@ UPDATE worker.processes
 SET renewed_at = clock_timestamp(), queues = %(queues)s, stats = %(stats)s,
     expires_at = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(id)s AND expires_at > clock_timestamp()
-RETURNING set_config('idle_in_transaction_session_timeout', '10s', true)
+RETURNING drain_requested_at IS NOT NULL,
+          set_config('idle_in_transaction_session_timeout', '10s', true)
 
 -- name: expire
 UPDATE worker.processes
@@ -23,8 +24,14 @@ WHERE id = %(id)s
 -- name: resign
 DELETE FROM worker.processes WHERE id = %(id)s
 
+-- name: request_drain
+-- Seen at the next renewal. Only workers hold jobs; others end by a signal and lose nothing.
+UPDATE worker.processes SET drain_requested_at = coalesce(drain_requested_at, clock_timestamp())
+WHERE id = %(id)s AND role = 'worker' AND expires_at > clock_timestamp()
+RETURNING host, pid
+
 -- name: list_live
-SELECT id, role, host, pid, queues, stats, started_at, renewed_at, expires_at
+SELECT id, role, host, pid, queues, stats, started_at, renewed_at, expires_at, drain_requested_at
 FROM worker.processes WHERE expires_at > clock_timestamp() ORDER BY role, started_at
 
 -- name: list_capacity

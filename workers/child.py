@@ -173,7 +173,8 @@ class Child:
     def may_fetch(self) -> bool:
         jobs_max = self.duty.limits.jobs_max
         is_done = 0 < jobs_max <= self.witness.ended_jobs + self.count_held()
-        return self.lease.held and not self.draining.is_set() and not is_done
+        is_leaving = self.lease.drains or self.draining.is_set()
+        return self.lease.held and not is_leaving and not is_done
 
     def work(self, request: StopRequest) -> None:
         """Return when asked to stop, or when there is a reason to leave."""
@@ -212,6 +213,8 @@ class Child:
         limits, ended = self.duty.limits, self.witness.ended_jobs
         if self.duty.alone and idle_s > ALONE_IDLE_S:
             return "no job waits to be run alone"
+        if self.lease.drains:
+            return "an operator asked it to drain"
         if 0 < limits.jobs_max <= ended:
             return f"{ended} jobs ended, the limit is {limits.jobs_max}"
         used_mb = rss_bytes(os.getpid()) // MEGABYTE
@@ -231,7 +234,6 @@ class Child:
         self.draining.set()
         self.witness.leave()
         log.info("this worker process drains: %d jobs run or wait in it", self.count_held())
-        self.tending.end()
         until: float | None = None
         while not self.stop_fetching() or self.count_held() > 0:
             if until is None and request.asked:
@@ -239,6 +241,7 @@ class Child:
             if request.hurry or (until is not None and time.monotonic() > until):
                 break
             time.sleep(SWEEP_EVERY_S)
+        self.tending.end()
         self.give_back_running()
         if self.ledger.is_alive():
             self.ledger.close(timeout_s=STORE_S_MAX)

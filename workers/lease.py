@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 class Lease(threading.Thread):
     """`held` is false while renewing fails: fetch nothing then. `on_lost` is called once.
 
-    `stats` says what the process is doing; `on_renewed` gets the time of each renewal.
+    `stats` says what the process is doing; `on_renewed` gets the time of each renewal. `drains`
+    becomes true once somebody asked the process to finish what it runs and end.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Lease(threading.Thread):
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="lease", daemon=True)
+        self.drains = False
         self._is_confirmed = False
         self._renewed_at = 0.0
         self._open_connection = open_connection
@@ -109,15 +111,17 @@ class Lease(threading.Thread):
             return True
         asked_at = time.monotonic()
         with self._connection().transaction():
-            is_held = processes.renew(
+            renewed = processes.renew(
                 self._connection(),
                 id=self._process_id,
                 queues=self._describe(),
                 stats=None if self._stats is None else self._stats(),
             )
-        if is_held:
-            self._confirm(asked_at)
-        return is_held
+        if renewed is None:
+            return False
+        self._confirm(asked_at)
+        self.drains = self.drains or renewed.drains
+        return True
 
     def _confirm(self, asked_at: float) -> None:
         """It holds from when it was asked for, at the latest: the answer may have been slow."""

@@ -151,7 +151,7 @@ class Writer:
         return Markup('<span class="red">redacted, {}</span>').format(size)
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Whether a single value says nothing that could be anybody's secret."""
     if value is None or isinstance(value, bool):
         return True

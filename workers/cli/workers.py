@@ -1,0 +1,78 @@
+"""`avivro workers`: which processes live, and letting one end in order."""
+
+import getpass
+import socket
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from db import audit, processes
+from db.pool import Connection
+from db.processes import Process
+from workers.cli import console
+from workers.cli.services import database
+from workers.dashboard.words import duration
+
+app = typer.Typer(no_args_is_help=True)
+COLUMNS = ("id", "role", "host:pid", "threads", "MB", "ended", "lives", "lease", "")
+
+
+@app.command("list")
+def list_processes(as_json: console.JsonOption = False) -> None:
+    """List live processes: workers, dispatchers, schedulers, dashboards."""
+    with database() as conn:
+        found = processes.list_live(conn)
+    if as_json:
+        console.print_json(found)
+        return
+    now = datetime.now(UTC)
+    console.print_table("processes", COLUMNS, [row(each, now) for each in found])
+
+
+def row(process: Process, now: datetime) -> tuple[object, ...]:
+    stats = process.stats or {}
+    return (
+        process.id,
+        process.role,
+        f"{process.host}:{process.pid}",
+        " ".join(f"{name}:{each['threads']}" for name, each in process.queues.items()),
+        stats.get("rss_mb", ""),
+        stats.get("jobs_ended", ""),
+        duration((now - process.started_at).total_seconds()),
+        duration((process.expires_at - now).total_seconds()),
+        "" if process.drain_requested_at is None else "draining",
+    )
+
+
+@app.command("drain")
+def drain(
+    process_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `workers list` shows it.")],
+    why: Annotated[str, typer.Option(help="Kept in the audit log.")] = "from the command line",
+    as_json: console.JsonOption = False,
+) -> None:
+    """Let a worker finish what it runs and end. Its `avivro worker` starts a fresh one."""
+    with database() as conn:
+        asked = ask(conn, process_id, why)
+    if asked is None:
+        console.fail(f"no live worker process has the id {process_id}", code=1)
+    if as_json:
+        console.print_json({"id": process_id, "host": asked.host, "pid": asked.pid})
+        return
+    console.out.print(f"{asked.host}:{asked.pid} drains: it ends what it runs", highlight=False)
+
+
+def ask(conn: Connection, process_id: UUID, why: str) -> processes.Asked | None:
+    asked = processes.request_drain(conn, process_id)
+    if asked is not None:
+        audit.append(
+            conn,
+            operator=f"cli:{getpass.getuser()}@{socket.gethostname()}",
+            role="admin",
+            action="drain_worker",
+            target=f"worker {asked.host}:{asked.pid}",
+            why=why,
+            details={"process_id": str(process_id)},
+        )
+    return asked
