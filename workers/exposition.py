@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from db import metrics
+from db import alerts, metrics
 from db.metrics import Depth, Sample
 from workers.jobs import KINDS
 from workers.metrics import COUNTERS, HISTOGRAMS, Borrow, Counter, Histogram
@@ -26,6 +26,7 @@ DEPTHS_REST = 20
 STATES = ("scheduled", "available", "dispatched", "running", "retryable", "discarded")
 ROLES = ("worker", "dispatcher", "scheduler", "dashboard")
 SCOPES = ("queue", "kind", "tenant")
+LEVELS = ("stop", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Figures:
     processes: dict[str, int]
     pauses: dict[str, int]
     totals: Sequence[Sample]
+    alerts: dict[str, int] = field(default_factory=dict)
 
 
 class Reader:
@@ -53,7 +55,8 @@ class Reader:
             totals = metrics.read_totals(conn)
             processes = metrics.count_processes(conn)
             pauses = metrics.count_pauses(conn)
-        return Figures(self._count_jobs(), processes, pauses, totals)
+            standing = alerts.count_open(conn)
+        return Figures(self._count_jobs(), processes, pauses, totals, standing)
 
     def _count_jobs(self) -> list[Depth]:
         # Two scrapes at once count once.
@@ -93,6 +96,10 @@ class Families(Collector):
         yield gauge(
             "avivro_paused", "What operators stopped.", "scope", dict.fromkeys(SCOPES, 0),
             figures.pauses,
+        )  # fmt: skip
+        yield gauge(
+            "avivro_alerts_open", "Alerts that stand.", "level", dict.fromkeys(LEVELS, 0),
+            figures.alerts,
         )  # fmt: skip
         samples: dict[str, list[Sample]] = defaultdict(list)
         for sample in figures.totals:
