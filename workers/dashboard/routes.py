@@ -9,6 +9,7 @@ from workers.dashboard.pages import (
     account,
     audit,
     email,
+    errors,
     jobs,
     knowledge,
     operators,
@@ -30,6 +31,7 @@ class Page(Protocol):
 
 PAGES: tuple[Page, ...] = (
     jobs,
+    errors,
     schedules,
     queues,
     tenants,

@@ -1,0 +1,84 @@
+-- Errors by what they share (worker.jobs.error_group). Only the newest jobs are looked at, so that
+-- the page answers whatever has happened; it says when there are more.
+
+-- name: list_groups
+-- Of jobs that were discarded since, and of those that are to be tried again, as of their last
+-- attempt. `counts` are jobs in equal parts of the window, oldest first. The null group is of jobs
+-- from before errors were grouped, or that an operator gave up on.
+WITH seen AS MATERIALIZED (
+    (SELECT d.id, d.kind, d.tenant, d.error_group, d.state, d.finished_at AS at
+     FROM worker.jobs AS d WHERE d.state = 'discarded' AND d.finished_at >= %(since)s
+     ORDER BY d.finished_at DESC LIMIT %(looked_max)s)
+    UNION ALL
+    (SELECT r.id, r.kind, r.tenant, r.error_group, r.state, r.started_at
+     FROM worker.jobs AS r
+     WHERE r.state IN ('scheduled', 'retryable') AND NOT r.blocked AND r.state = 'retryable'
+       AND r.started_at >= %(since)s LIMIT %(looked_max)s)
+), parts AS (
+    SELECT s.error_group, least(greatest(floor(extract(epoch FROM s.at - %(since)s)
+               / extract(epoch FROM %(until)s - %(since)s) * %(parts)s), 0),
+               %(parts)s - 1)::int AS part, count(*)::int AS jobs
+    FROM seen AS s GROUP BY 1, 2
+), hit AS (
+    SELECT t.error_group, jsonb_agg(jsonb_build_array(t.tenant, t.jobs) ORDER BY t.jobs DESC)
+               FILTER (WHERE t.place <= 3) AS most, count(*)::int AS tenants
+    FROM (SELECT s.error_group, s.tenant, count(*)::int AS jobs,
+                 row_number() OVER (PARTITION BY s.error_group ORDER BY count(*) DESC) AS place
+          FROM seen AS s WHERE s.tenant IS NOT NULL GROUP BY s.error_group, s.tenant) AS t
+    GROUP BY t.error_group
+), grouped AS (
+    SELECT s.error_group, count(*)::int AS jobs,
+           (count(*) FILTER (WHERE s.state = 'retryable'))::int AS retrying,
+           max(s.at) AS last_at, max(s.id) AS newest_id, array_agg(DISTINCT s.kind) AS kinds
+    FROM seen AS s GROUP BY s.error_group
+    ORDER BY count(*) DESC LIMIT %(groups_max)s
+)
+SELECT g.error_group AS fingerprint, g.jobs, g.retrying, g.last_at, g.kinds,
+       left(newest.errors -> -1 ->> 'error', 400) AS error,
+       substring(right(newest.errors -> -1 ->> 'trace', 2000)
+                 FROM '\n  [^\n]*\n([A-Za-z_][A-Za-z_0-9.]*)[^\n]*\n?$') AS type,
+       (SELECT coalesce(f.started_at, f.created_at) FROM worker.jobs AS f
+        WHERE f.error_group = g.error_group ORDER BY f.id LIMIT 1) AS first_at,
+       coalesce(h.most, '[]') AS most_hit, coalesce(h.tenants, 0) AS tenants,
+       ARRAY(SELECT coalesce(p.jobs, 0) FROM generate_series(0, %(parts)s - 1) AS n
+             LEFT JOIN parts AS p
+                 ON p.part = n AND p.error_group IS NOT DISTINCT FROM g.error_group
+             ORDER BY n) AS counts
+FROM grouped AS g JOIN worker.jobs AS newest ON newest.id = g.newest_id
+LEFT JOIN hit AS h ON h.error_group IS NOT DISTINCT FROM g.error_group
+ORDER BY g.jobs DESC, g.last_at DESC
+
+-- name: read_sample
+-- The newest job of a group, with its last error.
+SELECT j.id, j.kind, j.queue, j.state, j.attempt, j.max_attempts,
+       coalesce(j.finished_at, j.started_at, j.created_at) AS at,
+       left(j.errors -> -1 ->> 'error', 2000) AS error,
+       right(j.errors -> -1 ->> 'trace', 8000) AS trace,
+       worker.mask_error(j.errors -> -1 ->> 'error') AS masked
+FROM worker.jobs AS j WHERE j.error_group = %(fingerprint)s ORDER BY j.id DESC LIMIT 1
+
+-- name: count_group
+-- The newest of a group, by what there is to know of it.
+WITH newest AS MATERIALIZED (
+    SELECT j.kind, j.tenant, j.state, coalesce(j.finished_at, j.started_at) AS at
+    FROM worker.jobs AS j WHERE j.error_group = %(fingerprint)s
+    ORDER BY j.id DESC LIMIT %(looked_max)s)
+SELECT (SELECT count(*)::int FROM newest) AS jobs,
+       (SELECT coalesce(jsonb_object_agg(s.state, s.jobs), '{}')
+        FROM (SELECT state, count(*) AS jobs FROM newest GROUP BY state) AS s) AS states,
+       (SELECT coalesce(jsonb_object_agg(k.kind, k.jobs), '{}')
+        FROM (SELECT kind, count(*) AS jobs FROM newest GROUP BY kind
+              ORDER BY count(*) DESC LIMIT 10) AS k) AS kinds,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(t.tenant, t.jobs) ORDER BY t.jobs DESC), '[]')
+        FROM (SELECT tenant, count(*) AS jobs FROM newest WHERE tenant IS NOT NULL
+              GROUP BY tenant ORDER BY count(*) DESC LIMIT 8) AS t) AS most_hit,
+       (SELECT count(DISTINCT tenant)::int FROM newest) AS tenants,
+       (SELECT max(at) FROM newest) AS last_at,
+       (SELECT coalesce(f.started_at, f.created_at) FROM worker.jobs AS f
+        WHERE f.error_group = %(fingerprint)s ORDER BY f.id LIMIT 1) AS first_at,
+       ARRAY(SELECT count(n.at)::int
+             FROM generate_series(0, %(parts)s - 1) AS p
+             LEFT JOIN newest AS n
+                 ON n.at >= %(since)s + p * (%(until)s - %(since)s) / %(parts)s
+                AND n.at < %(since)s + (p + 1) * (%(until)s - %(since)s) / %(parts)s
+             GROUP BY p ORDER BY p) AS counts
