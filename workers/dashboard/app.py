@@ -50,6 +50,8 @@ def create(
         routes=[*opened, *more],
         exception_handlers={HTTPException: miss, Exception: break_off},
     )
+    # Such a redirect would name the host that the request named.
+    application.router.redirect_slashes = False
     # Outside of all, so that no answer comes without its headers.
     return Headers(application, site.sessions.peers)
 
