@@ -15,6 +15,8 @@ VECTORS_DAYS = 90
 TICKS_DAYS = 90
 BUCKETS_DAYS = 1
 HOSTS_DAYS = 1
+# The longest window that pages show is a day; yesterday stays for comparison.
+MINUTES_HOURS = 49
 FETCHED_DAYS = 1
 RUNS_DAYS = 180
 EVENTS_DAYS = 90
@@ -65,6 +67,12 @@ def delete_ticks(conn: Connection, *, since: datetime | None, rows_max: int) -> 
 
 def delete_buckets(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
     return delete(conn, SQL.delete_buckets, since=since, rows_max=rows_max, days=BUCKETS_DAYS)
+
+
+def delete_minutes(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
+    """The history of single minutes."""
+    hours = {"hours": MINUTES_HOURS}
+    return delete(conn, SQL.delete_minutes, since=since, rows_max=rows_max, **hours)
 
 
 def delete_hosts(conn: Connection, *, since: datetime | None, rows_max: int) -> Batch:
@@ -154,9 +162,9 @@ def delete_reopenings(conn: Connection, *, since: datetime | None, rows_max: int
 
 
 def delete(
-    conn: Connection, statement: bytes, *, since: datetime | None, rows_max: int, **days: int
+    conn: Connection, statement: bytes, *, since: datetime | None, rows_max: int, **ages: int
 ) -> Batch:
     conn.execute(SQL.plan_by_index)
-    row = conn.execute(statement, {"since": since, "rows_max": rows_max, **days}).fetchone()
+    row = conn.execute(statement, {"since": since, "rows_max": rows_max, **ages}).fetchone()
     assert row is not None
     return Batch(*row)

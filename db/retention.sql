@@ -314,3 +314,15 @@ WITH old AS MATERIALIZED (
     WHERE r.conversation_id = old.conversation_id
 )
 SELECT count(*), max(reopened_at) FROM old
+
+-- name: delete_minutes
+WITH old AS MATERIALIZED (
+    SELECT m.minute, m.name, m.labels FROM worker.minutes AS m
+    WHERE m.minute >= coalesce(%(since)s, '-infinity'::timestamptz)
+      AND m.minute < now() - make_interval(hours => %(hours)s)
+    ORDER BY m.minute LIMIT %(rows_max)s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM worker.minutes AS m USING old
+    WHERE m.minute = old.minute AND m.name = old.name AND m.labels = old.labels
+)
+SELECT count(*), max(minute) FROM old

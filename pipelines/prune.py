@@ -26,6 +26,7 @@ DELETIONS: dict[str, Delete] = {
     "embedding_cache": retention.delete_vectors,
     "schedule_ticks": retention.delete_ticks,
     "buckets": retention.delete_buckets,
+    "minutes": retention.delete_minutes,
     "hosts": retention.delete_hosts,
     "fetched_pages": retention.delete_fetched,
     "sync_runs": retention.delete_runs,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from db import metrics
+from db import history, metrics
 from db.metrics import Sample
 from db.pool import Connection
 
@@ -89,6 +89,10 @@ COUNTERS = (
     STATS_DIFFERENCES, USAGE_DIFFERENCES,
 )  # fmt: skip
 HISTOGRAMS = (DISPATCH_LAG, CLAIM_TO_START, DURATION)
+# What is kept by the minute, too: see db/history.py.
+REMEMBERED = {
+    ATTEMPTS.name, DISCARDS.name, PROVIDER_CALLS.name, DISPATCH_LAG.bucket, DURATION.bucket,
+}  # fmt: skip
 
 # The name of a sample, and its labels with their values.
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -172,6 +176,8 @@ def flush(conn: Connection, tally: Tally = TALLY) -> None:
     try:
         with conn.transaction():
             metrics.add_deltas(conn, deltas)
+            if kept := [delta for delta in deltas if delta.name in REMEMBERED]:
+                history.add_deltas(conn, kept)
     except psycopg.Error:
         tally.give_back(taken)
         raise

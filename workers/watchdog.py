@@ -27,6 +27,7 @@ from workers.config import Config
 from workers.finding import Finding
 from workers.health import examine, look_at_redis
 from workers.metrics import Borrow
+from workers.sampling import try_sample
 
 CLOSE_S = 2.0
 # Of one way in one round: looking must go on.
@@ -63,6 +64,7 @@ class Watchdog:
         try:
             with self._borrow() as conn:
                 self.look(conn, at)
+                try_sample(conn)
                 self.tell(conn, at)
         except Exception as error:  # noqa: BLE001 - a watchdog that dies of a bug warns nobody
             log.warning("cannot look after alerts: %s", str(error).strip().partition("\n")[0])

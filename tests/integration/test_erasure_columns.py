@@ -111,6 +111,7 @@ FREE = {
     "worker.login_failures": "name address",
     "worker.lane_holds": "lane reason",
     "worker.metrics": "name labels",
+    "worker.minutes": "name labels",
     "worker.model_changes": "model",
     "worker.model_prices": "model",
     "worker.operator_devices": "token_hash",

@@ -126,6 +126,11 @@ def fill_side_tables(conn: Connection) -> None:
             age,
         )
         conn.execute(
+            "INSERT INTO worker.minutes (minute, name, labels, value)"
+            " VALUES (now() - make_interval(secs => %(days)s * 86400), 'm', '{}', 1)",
+            age,
+        )
+        conn.execute(
             "INSERT INTO worker.hosts (host, free_at)"
             " VALUES (%(days)s::text, now() - make_interval(secs => %(days)s * 86400))",
             age,
@@ -183,6 +188,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
             "embedding_cache": 1,
             "schedule_ticks": 1,
             "buckets": 1,
+            "minutes": 1,
             "hosts": 1,
             "fetched_pages": 0,
             "sync_runs": 0,
@@ -340,6 +346,7 @@ def test_two_at_once_are_not_dispatched() -> None:
         ("delete_bodies", "delivery_bodies", "delivery_bodies_created_idx", {"days": 30}),
         ("delete_attempts", "delivery_attempts", "delivery_attempts_at_idx", {"days": 30}),
         ("delete_secrets", "retired_secrets", "retired_secrets_until_idx", {"days": 1}),
+        ("delete_minutes", "minutes", "minutes_pkey", {"hours": 49}),
         ("delete_events", "email_events", "email_events_at_idx", {"days": 90}),
     ],
 )

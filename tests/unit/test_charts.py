@@ -1,6 +1,7 @@
 """Charts hold what any numbers bring: well-formed XML whose geometry stays within its bounds."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
@@ -99,13 +100,14 @@ def test_parts_fill_the_bar_and_none_that_is_there_vanishes(values: list[float])
 def test_what_no_axis_can_hold_is_refused(value: float) -> None:
     series = Series("bulk", [1.0, value])
 
-    for draw in (
+    draws: tuple[Callable[[], Markup], ...] = (
         lambda: spark([value], label="x"),
         lambda: spark([1.0], label="x", top=value),
         lambda: columns([series], at=minutes(2), unit="jobs", label="x"),
         lambda: lines([series], at=minutes(2), unit="s", label="x"),
         lambda: share([Part("p", value)], label="x"),
-    ):
+    )
+    for draw in draws:
         with pytest.raises(ValueError, match="cannot show"):
             draw()
 
