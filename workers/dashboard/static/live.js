@@ -15,10 +15,11 @@
   const beat = () => document.getElementById("beat");
   const region = () => document.getElementById("live");
 
-  function say(text, live) {
+  function say(text, live, clock = "") {
     const place = beat();
     if (!place) return;
-    place.lastElementChild.textContent = text;
+    place.querySelector("span").textContent = text;
+    place.querySelector("time").textContent = clock;
     place.classList.toggle("on", live);
   }
 
@@ -59,7 +60,7 @@
     source.addEventListener("beat", (event) => {
       const told = JSON.parse(event.data);
       heard = Date.now();
-      say(`Live ${told.clock} UTC`, true);
+      say("Live", true, `${told.clock} UTC`);
       badge(told.badges);
       refresh();
     });
