@@ -17,6 +17,7 @@ from workers.dashboard.pages import (
     runbooks,
     schedules,
     tenants,
+    usage,
     webhooks,
 )
 from workers.dashboard.shipped import Shipped
@@ -35,6 +36,7 @@ PAGES: tuple[Page, ...] = (
     schedules,
     queues,
     tenants,
+    usage,
     knowledge,
     webhooks,
     email,
