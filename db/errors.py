@@ -53,7 +53,7 @@ class Tally:
 
     jobs: int
     states: dict[str, int]
-    kinds: dict[str, int]
+    kinds: list[tuple[str, int]]
     most_hit: list[tuple[str, int]]
     tenants: int
     last_at: datetime | None

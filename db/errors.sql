@@ -66,7 +66,7 @@ WITH newest AS MATERIALIZED (
 SELECT (SELECT count(*)::int FROM newest) AS jobs,
        (SELECT coalesce(jsonb_object_agg(s.state, s.jobs), '{}')
         FROM (SELECT state, count(*) AS jobs FROM newest GROUP BY state) AS s) AS states,
-       (SELECT coalesce(jsonb_object_agg(k.kind, k.jobs), '{}')
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(k.kind, k.jobs) ORDER BY k.jobs DESC), '[]')
         FROM (SELECT kind, count(*) AS jobs FROM newest GROUP BY kind
               ORDER BY count(*) DESC LIMIT 10) AS k) AS kinds,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(t.tenant, t.jobs) ORDER BY t.jobs DESC), '[]')
