@@ -43,6 +43,10 @@ def examine(conn: Connection, of_redis: list[Finding]) -> list[Finding]:
     with conn.transaction():
         health.limit_looking(conn)
         facts = read_facts(conn)
+    return judge(facts, of_redis)
+
+
+def judge(facts: Facts, of_redis: list[Finding]) -> list[Finding]:
     flow = judge_flow(facts, of_redis)
     found = [*flow, *judge_work(facts, flow)]
     return sorted(found, key=lambda finding: (finding.cause is not None, finding.level != "stop"))
