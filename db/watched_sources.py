@@ -315,13 +315,18 @@ def reckon_matching(conn: Connection, wanted: Filter, *, rows_max: int) -> Recko
 
 
 def lock_idle(conn: Connection, ids: Sequence[UUID]) -> list[UUID]:
-    """Those of the sources that neither wait nor run, locked, in that order."""
+    """Those of the sources that no job works on or will, locked, in that order."""
     return [row[0] for row in conn.execute(SQL.lock_idle, {"ids": list(ids)})]
 
 
 def retry(conn: Connection, ids: Sequence[UUID]) -> None:
     """Index them again, as their owners ask for it. Raises psycopg's NoDataFound."""
     conn.execute(SQL.retry, {"ids": list(ids)})
+
+
+def enqueue_missing(conn: Connection, ids: Sequence[UUID]) -> None:
+    """Give those a job that have none although they are pending."""
+    conn.execute(SQL.enqueue_missing, {"ids": list(ids)})
 
 
 def spread(conn: Connection, ids: Sequence[UUID], *, gap_s: float) -> None:

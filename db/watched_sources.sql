@@ -189,18 +189,31 @@ FROM taken AS t JOIN public.agents AS a ON a.id = t.agent_id
 LEFT JOIN worker.embedding_prices AS p ON p.model = a.embedding_model
 
 -- name: lock_idle
--- In the order that was given; those that began or ended meanwhile are left out.
+-- In the order that was given; left out are those that a job works on, or will.
 SELECT s.id FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS asked (id, place)
 CROSS JOIN LATERAL (
-    SELECT k.id FROM public.knowledge_sources AS k
-    WHERE k.id = asked.id AND k.status NOT IN ('pending', 'processing')
+    SELECT k.id, k.status FROM public.knowledge_sources AS k WHERE k.id = asked.id
     FOR NO KEY UPDATE) AS s
+WHERE s.status NOT IN ('pending', 'processing') OR NOT EXISTS (
+    SELECT FROM worker.jobs AS j
+    WHERE j.kind = ANY ('{index_source,crawl_site,resync_source}'::text[])
+      AND j.unique_key = s.id::text
+      AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable'))
 ORDER BY asked.place
 
 -- name: retry
 -- As its owner asks for it.
 SELECT public.retry_knowledge_source(asked.id)
 FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS asked (id, place) ORDER BY asked.place
+
+-- name: enqueue_missing
+-- One that was pending before has no job of its change.
+SELECT worker.enqueue(worker.reading_kind(s), jsonb_build_object('source_id', s.id))
+FROM public.knowledge_sources AS s
+WHERE s.id = ANY (%(ids)s::uuid[]) AND NOT EXISTS (
+    SELECT FROM worker.jobs AS j
+    WHERE j.kind = ANY ('{index_source,crawl_site}'::text[]) AND j.unique_key = s.id::text
+      AND j.state IN ('scheduled', 'available', 'dispatched', 'running', 'retryable'))
 
 -- name: spread
 -- One after the other, so that a filter's sources do not stand before everybody else's.

@@ -13,7 +13,7 @@ NO_REASON = "no reason is known"
 # What differs from mail to mail: quotes, ids, addresses, numbers.
 VARYING = re.compile(
     r"'[^']{0,200}'|\"[^\"]{0,200}\"|<[^>]{0,200}>"
-    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\d+"
+    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\d+(?:\.\d+)*"
 )
 # Codes of SMTP and HTTP tell reasons apart.
 CODE = re.compile(r"\A(?:[2345]\d\d|[245]\.\d{1,3}\.\d{1,3})\Z")
@@ -49,7 +49,7 @@ def group(reasons: Iterable[Reason]) -> list[Group]:
 def shape(error: str) -> str:
     """The error without what differs from mail to mail."""
     plain = masks.addresses(error, 4 * SHAPE_CHARS_MAX)
-    hidden = re.sub(r"\S\*\*\*@\S+", "\u2026", plain)
+    hidden = re.sub(r"\S\*\*\*@[^\s<>,:;]+", "\u2026", plain)
     return masks.cut(VARYING.sub(blank, hidden), SHAPE_CHARS_MAX) or NO_REASON
 
 

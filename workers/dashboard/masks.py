@@ -14,7 +14,7 @@ HIDDEN = "\u2026"
 
 def cut(text: str | None, chars_max: int = TEXT_CHARS_MAX) -> str:
     """One line of at most so many characters."""
-    plain = UNFIT.sub(" ", (text or "")[: chars_max + 1]).strip()
+    plain = " ".join(UNFIT.sub(" ", (text or "")[: chars_max + 1]).split())
     return plain if len(plain) <= chars_max else plain[: chars_max - 1] + HIDDEN
 
 

@@ -271,6 +271,7 @@ def index_one(site: Site, request: Request, form: Form) -> Response:
         if not idle:
             raise Refused("It waits or is being indexed already.", status=409)
         watched_sources.retry(act.conn, idle)
+        watched_sources.enqueue_missing(act.conn, idle)
     return site.back(form, "The source is on its way to be indexed again.")
 
 

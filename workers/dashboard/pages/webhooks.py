@@ -124,6 +124,7 @@ def show_list(site: Site, request: Request) -> Response:
         troubled_state=TROUBLED,
         maxima=watched_webhooks,
         tell=tell,
+        now=datetime.now(UTC),
     )
 
 
