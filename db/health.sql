@@ -1,5 +1,6 @@
 -- What shows whether work flows. It is asked every few seconds, so each statement is bounded:
--- it reads few rows however many jobs there are.
+-- it reads few rows however many jobs there are. now() is when the look began; an index cannot be
+-- asked for clock_timestamp(), which is another time for each row.
 
 -- name: limit_looking
 -- Statements that hop through an index look like little to a planner, and like much.
@@ -11,7 +12,7 @@ SELECT clock_timestamp()
 
 -- name: list_crews
 SELECT role, count(*)::int AS processes, max(renewed_at) AS renewed_at
-FROM worker.processes WHERE expires_at > clock_timestamp() GROUP BY role
+FROM worker.processes WHERE expires_at > now() GROUP BY role
 
 -- name: list_queues
 -- Hops from lane to lane, whose first job is its oldest: up to lanes_max a queue. Held is what an
@@ -19,12 +20,12 @@ FROM worker.processes WHERE expires_at > clock_timestamp() GROUP BY role
 WITH served AS MATERIALIZED (
     SELECT q.key AS queue, sum((q.value ->> 'threads')::int)::int AS threads
     FROM worker.processes AS p CROSS JOIN LATERAL jsonb_each(p.queues) AS q
-    WHERE p.role = 'worker' AND p.expires_at > clock_timestamp() GROUP BY q.key
+    WHERE p.role = 'worker' AND p.expires_at > now() GROUP BY q.key
 ), flying AS MATERIALIZED (
     SELECT queue, lane, count(*) AS jobs FROM worker.jobs
     WHERE state IN ('dispatched', 'running') GROUP BY queue, lane
 ), held_lanes AS MATERIALIZED (
-    SELECT lane FROM worker.lane_holds WHERE until_at IS NULL OR until_at > clock_timestamp()
+    SELECT lane FROM worker.lane_holds WHERE until_at IS NULL OR until_at > now()
 ), full_lanes AS MATERIALIZED (
     SELECT f.lane FROM flying AS f
     JOIN worker.kinds AS k ON k.kind = split_part(f.lane, ':', 1) WHERE f.jobs >= k.cap
@@ -92,7 +93,7 @@ WHERE state IN ('scheduled', 'retryable') AND NOT blocked ORDER BY run_at LIMIT 
 -- Not a minute after they came due: jitter and a restart are no lateness.
 SELECT name, next_at FROM worker.schedules
 WHERE retired_at IS NULL AND paused_at IS NULL
-  AND next_at < clock_timestamp() - make_interval(secs => %(late_s)s)
+  AND next_at < now() - make_interval(secs => %(late_s)s)
 ORDER BY next_at
 
 -- name: list_lost_processes
@@ -100,23 +101,23 @@ ORDER BY next_at
 -- how many of a host went so lately, replaced or not.
 WITH lost AS (
     SELECT d.role, d.host, d.pid, d.seen_at, d.cause FROM worker.departures AS d
-    WHERE d.lost AND d.left_at > clock_timestamp() - make_interval(secs => %(window_s)s)
+    WHERE d.lost AND d.left_at > now() - make_interval(secs => %(window_s)s)
     UNION ALL
     SELECT p.role, p.host, p.pid, p.renewed_at, p.cause FROM worker.processes AS p
-    WHERE p.expires_at < clock_timestamp()
+    WHERE p.expires_at < now()
       AND (p.started IS NULL OR coalesce(p.cause, '') NOT IN ('', 'exit code 0'))
 )
 SELECT l.role, l.host,
        count(*) FILTER (WHERE later.id IS NULL)::int AS missing,
        count(*) FILTER (
-           WHERE l.seen_at > clock_timestamp() - make_interval(secs => %(crash_s)s))::int AS lately,
+           WHERE l.seen_at > now() - make_interval(secs => %(crash_s)s))::int AS lately,
        max(l.seen_at) AS seen_at,
        (array_agg(l.pid ORDER BY l.seen_at DESC))[1] AS pid,
        (array_agg(l.cause ORDER BY l.seen_at DESC))[1] AS cause
 FROM lost AS l
 LEFT JOIN LATERAL (
     SELECT p.id FROM worker.processes AS p
-    WHERE p.role = l.role AND p.host = l.host AND p.expires_at > clock_timestamp()
+    WHERE p.role = l.role AND p.host = l.host AND p.expires_at > now()
       AND p.renewed_at > l.seen_at AND p.started_at > l.seen_at LIMIT 1) AS later ON true
 GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
 
@@ -126,18 +127,18 @@ GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
 WITH newest AS MATERIALIZED (
     SELECT kind, finished_at FROM worker.jobs
     WHERE state = 'discarded'
-      AND finished_at > clock_timestamp() - make_interval(secs => %(day_s)s::float8 + %(window_s)s::float8)
+      AND finished_at > now() - make_interval(secs => %(day_s)s::float8 + %(window_s)s::float8)
     ORDER BY finished_at DESC LIMIT %(rows_max)s
 ), span AS (
     SELECT CASE WHEN count(*) < %(rows_max)s THEN %(day_s)s::float8
-                ELSE greatest(1, extract(epoch FROM clock_timestamp() - min(finished_at))::float8
+                ELSE greatest(1, extract(epoch FROM now() - min(finished_at))::float8
                               - %(window_s)s) END AS before_s
     FROM newest
 )
 SELECT n.kind,
-       count(*) FILTER (WHERE n.finished_at > clock_timestamp()
+       count(*) FILTER (WHERE n.finished_at > now()
                             - make_interval(secs => %(window_s)s))::int AS lately,
-       count(*) FILTER (WHERE n.finished_at <= clock_timestamp()
+       count(*) FILTER (WHERE n.finished_at <= now()
                             - make_interval(secs => %(window_s)s))
            * %(window_s)s::float8 / s.before_s AS usual
 FROM newest AS n CROSS JOIN span AS s GROUP BY n.kind, s.before_s ORDER BY 2 DESC, n.kind
@@ -146,9 +147,9 @@ FROM newest AS n CROSS JOIN span AS s GROUP BY n.kind, s.before_s ORDER BY 2 DES
 -- Since the sample that is window_s old; without one, nothing is known of the last minutes.
 WITH before AS (
     SELECT s.at, s.provider_calls FROM worker.health_samples AS s
-    WHERE s.at BETWEEN clock_timestamp() - make_interval(secs => %(window_s)s::float8 * 2)
-                   AND clock_timestamp() - make_interval(secs => %(window_s)s::float8 / 2)
-    ORDER BY abs(extract(epoch FROM clock_timestamp() - s.at) - %(window_s)s::float8) LIMIT 1
+    WHERE s.at BETWEEN now() - make_interval(secs => %(window_s)s::float8 * 2)
+                   AND now() - make_interval(secs => %(window_s)s::float8 / 2)
+    ORDER BY abs(extract(epoch FROM now() - s.at) - %(window_s)s::float8) LIMIT 1
 ), now_at AS (
     SELECT m.labels ->> 'provider' AS provider,
            coalesce(sum(m.value) FILTER (
@@ -171,7 +172,7 @@ FROM now_at AS n CROSS JOIN before AS b ORDER BY n.provider
 -- name: sample_provider_calls
 -- About one row a minute, whoever asks how often.
 INSERT INTO worker.health_samples (at, provider_calls)
-SELECT clock_timestamp(), coalesce(jsonb_object_agg(c.provider, c.calls), '{}')
+SELECT now(), coalesce(jsonb_object_agg(c.provider, c.calls), '{}')
 FROM (SELECT m.labels ->> 'provider' AS provider, jsonb_build_object(
           'ok', coalesce(sum(m.value) FILTER (
               WHERE m.labels ->> 'result' = ANY(%(fine)s::text[])), 0),
@@ -181,7 +182,7 @@ FROM (SELECT m.labels ->> 'provider' AS provider, jsonb_build_object(
               WHERE m.labels ->> 'result' = 'ratelimited'), 0)) AS calls
       FROM worker.metrics AS m WHERE m.name = %(counter)s AND m.labels ? 'provider' GROUP BY 1) AS c
 HAVING NOT EXISTS (SELECT FROM worker.health_samples AS s
-                   WHERE s.at > clock_timestamp() - make_interval(secs => %(every_s)s))
+                   WHERE s.at > now() - make_interval(secs => %(every_s)s))
 ON CONFLICT DO NOTHING
 
 -- name: read_uncertain_mails
@@ -195,14 +196,14 @@ SELECT count(*)::int AS mails, min(created_at) AS since FROM (
 SELECT count(*)::int AS webhooks, min(e.updated_at) AS since FROM (
     SELECT updated_at FROM worker.endpoints
     WHERE disabled_reason IS NOT NULL
-      AND updated_at > clock_timestamp() - make_interval(secs => %(window_s)s)
+      AND updated_at > now() - make_interval(secs => %(window_s)s)
     LIMIT %(count_max)s + 1) AS e
 
 -- name: read_lasting_differences
 SELECT count(*)::int AS days, min(found_at) AS since FROM (
     SELECT found_at FROM worker.stats_differences
-    WHERE repaired_at IS NULL AND found_at > clock_timestamp() - interval '30 days'
-      AND found_at < clock_timestamp() - make_interval(secs => %(age_s)s)
+    WHERE repaired_at IS NULL AND found_at > now() - interval '30 days'
+      AND found_at < now() - make_interval(secs => %(age_s)s)
     LIMIT %(count_max)s + 1) AS d
 
 -- name: read_server
@@ -217,7 +218,7 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
 FROM (SELECT) AS one LEFT JOIN LATERAL (
     SELECT a.application_name, a.pid, a.xact_start FROM pg_catalog.pg_stat_activity AS a
     WHERE a.datname = current_database() AND a.backend_type = 'client backend'
-      AND a.xact_start < clock_timestamp() - make_interval(secs => %(age_s)s)
+      AND a.xact_start < now() - make_interval(secs => %(age_s)s)
       AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
     ORDER BY a.xact_start LIMIT 1) AS oldest ON true
 
@@ -238,7 +239,7 @@ RETURNING extract(epoch FROM canary.landed_at - canary.due_at)::float8
 -- name: forget_old
 WITH samples AS (
     DELETE FROM worker.health_samples
-    WHERE at < clock_timestamp() - make_interval(secs => %(samples_s)s)
+    WHERE at < now() - make_interval(secs => %(samples_s)s)
 )
 DELETE FROM worker.departures
-WHERE left_at < clock_timestamp() - make_interval(secs => %(departures_s)s)
+WHERE left_at < now() - make_interval(secs => %(departures_s)s)
