@@ -1,178 +1,260 @@
-"""The overview's queues as rows: what each says, and how bad that is. Pure."""
+"""What the pages of queues say of each queue and each of its kinds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
 
-from db.history import Finished, Window
+from db.backlog import WAITING_MAX, Ended, Hold, KindLimit, Runs
 from db.lanes import Pause
-from db.metrics import Depth
-from workers.dashboard.percentiles import NONE, Percentiles
-from workers.jobs import KINDS, QUEUES
+from workers.dashboard.flow import Brake, Brakes, Flow
+from workers.dashboard.words import duration
+from workers.jobs import KINDS, LOOP_QUEUES, QUEUES, Kind
+from workers.outcome import Plan, RetryPlan
 from workers.targets import TARGETS_S
 
-STATES = ("scheduled", "available", "dispatched", "running", "retryable")
 TARGET_S = 60.0
-# So many times over its target, a queue is in as much trouble as one that stands still.
-BAD_TIMES = 3.0
-DONE = ("completed",)
-FAILED = ("retryable", "discarded", "lost")
-QUEUE_OF = {name: kind.queue for name, kind in KINDS.items()}
+HOUR = timedelta(hours=1)
+STEPS = 30
+STEP_S = HOUR.total_seconds() / STEPS
+RETRIES_TOLD = 3
+
+Verdict = Literal["paused", "stopped", "late", "full", "slow", "flows", "idle"]
+WORST_FIRST: tuple[Verdict, ...] = ("stopped", "late", "paused", "full", "slow", "flows", "idle")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that serves a queue; `job_ms` is None until it has measured."""
+
+    id: UUID
+    host: str
+    threads: int
+    job_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """`limit` is what the database says; the plan is the code's."""
+
+    name: str
+    kind: Kind | None
+    limit: KindLimit | None
+    pause: Pause | None
+    waiting: int
+    is_more: bool
+    oldest_s: float | None
+    running: int
+    dispatched: int
+    later: int
+    retryable: int
+    runs: Runs | None
+    holds: Sequence[Hold]
+    buckets: Sequence[tuple[str, float]]
+
+    @property
+    def plan(self) -> str:
+        return "" if self.kind is None else plan_words(self.kind.retry)
+
+    @property
+    def cap(self) -> str:
+        if self.limit is None or self.limit.cap is None:
+            return "no cap"
+        each = f" for each {self.limit.limit_by}" if self.limit.limit_by else ""
+        return f"{self.limit.cap:,} at a time{each}"
+
+    @property
+    def rate(self) -> str:
+        if self.limit is None or self.limit.rate_per_s is None:
+            return ""
+        return f"{self.limit.rate_per_s:g} a second, {self.limit.burst:,} at once"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """`oldest_s` is None where nothing that is due waits; `level` is "bad", "warn" or ""."""
+    """`words` say why; `ended` are completed and discarded jobs by step of the last hour."""
 
-    queue: str
-    depth: Mapping[str, int]
-    oldest_s: float | None
+    name: str
+    verdict: Verdict
+    words: str
+    pause: Pause | None
     target_s: float
-    busy: int
-    slots: int
-    hosts: int
-    state: str
-    icon: str
-    word: str
-    level: str
-    waits: Percentiles
-    runs: Percentiles
-    finished: Sequence[float]
-    failed: Sequence[float]
+    oldest_s: float | None
+    states: Mapping[str, int]
+    is_more: bool
+    threads: int
+    servers: Sequence[Server]
+    kinds: Sequence[KindRow]
+    tenants: int
+    priorities: Sequence[tuple[int, int]]
+    completed: Sequence[int]
+    discarded: Sequence[int]
 
     @property
-    def over(self) -> float:
-        """The oldest's age as a share of the target."""
-        return (self.oldest_s or 0.0) / self.target_s
+    def is_loop(self) -> bool:
+        return self.name in LOOP_QUEUES
 
     @property
-    def css(self) -> str:
-        """How charts name the level."""
-        return {"bad": "b", "warn": "w"}.get(self.level, "")
+    def paused_kinds(self) -> list[KindRow]:
+        return [kind for kind in self.kinds if kind.pause is not None]
+
+    @property
+    def holds(self) -> list[Hold]:
+        return [hold for kind in self.kinds for hold in kind.holds]
+
+    @property
+    def failed_last_hour(self) -> int:
+        return sum(self.discarded)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """How a queue is said to be: the class and the glyph, the word, the level."""
+def plan_words(plan: Plan) -> str:
+    """5 tries; again after 5 s, 15 s, 45 s …"""
+    waits = [plan.delay_s(n, luck=0.0) for n in range(1, plan.max_attempts)]
+    if not waits:
+        return "1 try"
+    told = ", ".join(duration(wait_s) for wait_s in waits[:RETRIES_TOLD])
+    more = " …" if len(waits) > RETRIES_TOLD else ""
+    late = f", up to {plan.jitter:.0%} later" if isinstance(plan, RetryPlan) and plan.jitter else ""
+    return f"{plan.max_attempts} tries; again after {told}{more}{late}"
 
-    css: str
-    icon: str
-    word: str
-    level: str = ""
+
+def build(flow: Flow, runs: Mapping[str, Runs], ended: Sequence[Ended]) -> list[QueueRow]:
+    """Every queue there is, the one in most trouble first."""
+    served = {queue for process in flow.processes for queue in process.queues}
+    names = [*QUEUES, *sorted((served | {row.queue for row in flow.counts.waiting}) - set(QUEUES))]
+    rows = [build_row(name, flow, runs, ended) for name in names]
+    return sorted(rows, key=lambda row: (WORST_FIRST.index(row.verdict), -overdue(row)))
+
+
+def overdue(row: QueueRow) -> float:
+    return (row.oldest_s or 0.0) / row.target_s
+
+
+def build_row(name: str, flow: Flow, runs: Mapping[str, Runs], ended: Sequence[Ended]) -> QueueRow:
+    waiting = [row for row in flow.counts.waiting if row.queue == name]
+    states = count_states(name, flow)
+    oldest_s = age_s(flow.counts.at, [row.oldest_at for row in waiting])
+    target_s = TARGETS_S.get(name, TARGET_S)
+    pause = flow.pause_of("queue", name)
+    threads = flow.threads_of(name)
+    brakes = Brakes(flow)
+    found = [brakes.find(row) for row in waiting]
+    braked = next(iter(found), None) if all(found) else None
+    free = [row.oldest_at for row, brake in zip(waiting, found, strict=True) if brake is None]
+    late_s = (age_s(flow.counts.at, free) or 0.0) - target_s
+    verdict, words = judge(pause, states, threads=threads, late_s=late_s, braked=braked)
+    if verdict == "flows" and (oldest_s or 0.0) > target_s:
+        words = "what waits longest is held"
+    own = [row for row in ended if row.queue == name]
+    priorities: Counter[int] = Counter()
+    for row in waiting:
+        priorities[row.priority] += min(row.jobs, WAITING_MAX)
+    return QueueRow(
+        name,
+        verdict,
+        words,
+        pause,
+        target_s,
+        oldest_s,
+        states,
+        any(row.jobs > WAITING_MAX for row in waiting),
+        threads,
+        list_servers(name, flow),
+        [build_kind(kind, name, flow, runs) for kind in kinds_of(name, flow)],
+        len({row.tenant for row in waiting}),
+        sorted(priorities.items()),
+        by_step([(row.step, row.completed) for row in own]),
+        by_step([(row.step, row.discarded) for row in own]),
+    )
 
 
 def judge(
-    queue: str,
+    pause: Pause | None,
+    states: Mapping[str, int],
     *,
-    depth: Mapping[str, int],
-    over: float,
-    slots: int,
-    pauses: Sequence[Pause],
-) -> State:
-    """The worst that holds."""
-    due = depth.get("available", 0) + depth.get("dispatched", 0)
-    if any(pause.scope == "queue" and pause.name == queue for pause in pauses):
-        return State("held", "pause", "paused", "warn" if over > 1 else "")
-    if not slots and (due or depth.get("running", 0)):
-        return State("stopped", "stop", "no worker", "bad")
-    if over > BAD_TIMES:
-        return State("stopped", "warn", "very late", "bad")
-    if over > 1:
-        return State("late", "warn", "late", "warn")
-    held = [p.name for p in pauses if p.scope == "kind" and QUEUE_OF.get(p.name) == queue]
-    if held:
-        return State("held", "pause", f"{len(held)} kind{'s' * (len(held) > 1)} paused")
-    if depth.get("running", 0):
-        return State("running", "running", "running")
-    if not slots:
-        return State("idle", "idle", "no worker, nothing due")
-    if due:
-        return State("available", "available", "waiting")
-    return State("ok", "idle", "nothing waits")
+    threads: int,
+    late_s: float,
+    braked: Brake | None,
+) -> tuple[Verdict, str]:
+    """The first that holds, and why. `braked` holds back all that waits."""
+    if pause is not None:
+        return "paused", ""
+    if not states["available"]:
+        return "idle" if not states["running"] else "flows", ""
+    if not threads:
+        return "stopped", "no live worker serves it"
+    if braked is not None:
+        return "stopped" if braked.kind != "capped" else "slow", braked.words
+    full = states["running"] >= threads
+    if late_s > 0:
+        return "late", "every thread is busy" if full else "its oldest job waits too long"
+    return ("full", "every thread is busy") if full else ("flows", "")
 
 
-def build_rows(
-    depths: Sequence[Depth],
-    *,
-    slots: Mapping[str, tuple[int, int]],
-    running: Mapping[str, int],
-    pauses: Sequence[Pause],
-    waits: Mapping[str, Percentiles],
-    runs: Mapping[str, Percentiles],
-    finished: Sequence[Finished],
-    window: Window,
-) -> list[QueueRow]:
-    """All queues that there are or that jobs wait in, the one furthest over its target first.
+def count_states(name: str, flow: Flow) -> dict[str, int]:
+    later = [row for row in flow.counts.later if row.queue == name]
+    flying = [row for row in flow.counts.flying if row.queue == name]
+    return {
+        "scheduled": sum(row.jobs for row in later if row.state == "scheduled"),
+        "available": sum(
+            min(row.jobs, WAITING_MAX) for row in flow.counts.waiting if row.queue == name
+        ),
+        "dispatched": sum(row.dispatched for row in flying),
+        "running": sum(row.running for row in flying),
+        "retryable": sum(row.jobs for row in later if row.state == "retryable"),
+    }
 
-    `slots` are by queue: slots and hosts.
-    """
-    by_queue = sum_depths(depths)
-    names = [*QUEUES, *sorted(set(by_queue) - set(QUEUES))]
-    done, failed = (rates(finished, outcomes, window) for outcomes in (DONE, FAILED))
-    nothing = [0.0] * slots_of(window)
-    rows = []
-    for queue in names:
-        depth, oldest_s = by_queue.get(queue, ({}, None))
-        target_s = TARGETS_S.get(queue, TARGET_S)
-        offered, hosts = slots.get(queue, (0, 0))
-        over = (oldest_s or 0.0) / target_s
-        state = judge(queue, depth=depth, over=over, slots=offered, pauses=pauses)
-        rows.append(
-            QueueRow(
-                queue=queue,
-                depth={name: depth.get(name, 0) for name in STATES},
-                oldest_s=oldest_s,
-                target_s=target_s,
-                busy=running.get(queue, 0),
-                slots=offered,
-                hosts=hosts,
-                state=state.css,
-                icon=state.icon,
-                word=state.word,
-                level=state.level,
-                waits=waits.get(queue, NONE),
-                runs=runs.get(queue, NONE),
-                finished=done.get(queue, nothing),
-                failed=failed.get(queue, nothing),
-            )
+
+def list_servers(name: str, flow: Flow) -> list[Server]:
+    return [
+        Server(
+            process.id,
+            process.host,
+            int(process.queues[name].get("threads", 0)),
+            process.queues[name].get("job_ms"),
         )
-    return sorted(rows, key=lambda row: (row.level != "bad", -row.over, row.queue))
+        for process in flow.processes
+        if process.role == "worker" and name in process.queues
+    ]
 
 
-def sum_depths(depths: Sequence[Depth]) -> dict[str, tuple[dict[str, int], float | None]]:
-    """By queue: jobs by state, and the age of the oldest that is due."""
-    found: dict[str, tuple[dict[str, int], float | None]] = {}
-    for row in depths:
-        jobs, oldest_s = found.get(row.queue, ({}, None))
-        if row.state in STATES:
-            jobs[row.state] = jobs.get(row.state, 0) + row.jobs
-        ages = [age for age in (oldest_s, row.waited_s) if age is not None]
-        found[row.queue] = jobs, max(ages, default=None)
-    return found
+def kinds_of(queue: str, flow: Flow) -> list[str]:
+    """Those of the code, and those that wait although the code knows them no more."""
+    known = [kind.name for kind in KINDS.values() if kind.queue == queue]
+    strange = {row.kind for row in flow.counts.waiting if row.queue == queue} - set(known)
+    return [*known, *sorted(strange)]
 
 
-def slots_of(window: Window) -> int:
-    """How many slots a window has."""
-    step = timedelta(minutes=window.step_min)
-    return -int((window.begins_at - window.ends_at) // step)
+def build_kind(name: str, queue: str, flow: Flow, runs: Mapping[str, Runs]) -> KindRow:
+    waiting = [row for row in flow.counts.waiting if (row.queue, row.kind) == (queue, name)]
+    flying = [row for row in flow.counts.flying if (row.queue, row.kind) == (queue, name)]
+    later = [row for row in flow.counts.later if (row.queue, row.kind) == (queue, name)]
+    return KindRow(
+        name,
+        KINDS.get(name),
+        flow.limits.get(name),
+        flow.pause_of("kind", name),
+        sum(min(row.jobs, WAITING_MAX) for row in waiting),
+        any(row.jobs > WAITING_MAX for row in waiting),
+        age_s(flow.counts.at, [row.oldest_at for row in waiting]),
+        sum(row.running for row in flying),
+        sum(row.dispatched for row in flying),
+        sum(row.jobs for row in later if row.state == "scheduled"),
+        sum(row.jobs for row in later if row.state == "retryable"),
+        runs.get(name),
+        [hold for hold in flow.holds if hold.kind == name],
+        [(lane, tokens) for lane, tokens in flow.buckets if lane.partition(":")[0] == name],
+    )
 
 
-def rates(
-    finished: Sequence[Finished], outcomes: Sequence[str], window: Window
-) -> dict[str, list[float]]:
-    """By queue: attempts with these outcomes a minute, slot by slot."""
-    step = timedelta(minutes=window.step_min)
-    found: dict[str, list[float]] = {}
-    for row in finished:
-        queue = QUEUE_OF.get(row.kind)
-        if queue is None or row.outcome not in outcomes:
-            continue
-        values = found.setdefault(queue, [0.0] * slots_of(window))
-        values[int((row.at - window.begins_at) / step)] += row.jobs / minutes_of(row.at, window)
-    return found
+def age_s(at: datetime, times: Sequence[datetime]) -> float | None:
+    return (at - min(times)).total_seconds() if times else None
 
 
-def minutes_of(at: datetime, window: Window) -> float:
-    """How many full minutes of a slot are over: the last one may still be filling up."""
-    end = min(at + timedelta(minutes=window.step_min), window.ends_at)
-    return (end - at) / timedelta(minutes=1)
+def by_step(counted: Sequence[tuple[int, int]]) -> list[int]:
+    steps = [0] * STEPS
+    for step, jobs in counted:
+        steps[min(max(step, 0), STEPS - 1)] += jobs
+    return steps
