@@ -19,6 +19,7 @@ from workers.dashboard.words import duration
 WINDOW = timedelta(minutes=15)
 # Looking takes at most a tenth of the time, however many look.
 REST = 10
+NAME_CHARS_MAX = 60
 
 T = TypeVar("T")
 
@@ -181,8 +182,13 @@ def known_queues(flow: Flow) -> set[str]:
 
 def told(pause: Pause) -> str:
     """Who paused it, and since when."""
-    who = f"by {pause.paused_by}, " if pause.paused_by else ""
+    who = f"by {shorten(pause.paused_by)}, " if pause.paused_by else ""
     return f"{who}{duration((datetime.now(UTC) - pause.paused_at).total_seconds())} ago"
+
+
+def shorten(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= NAME_CHARS_MAX else f"{plain[:NAME_CHARS_MAX]}…"
 
 
 def until(hold: Hold) -> str:

@@ -17,10 +17,9 @@ from workers.dashboard.fairness import (
     part_of,
     weigh,
 )
-from workers.dashboard.flow import Brake, Brakes, Flow
+from workers.dashboard.flow import Brake, Brakes, Flow, shorten
 from workers.dashboard.words import percent
 
-NAME_CHARS_MAX = 60
 # With nothing of its queues begun for so long, what waits is not merely next.
 PATIENCE_S = 60.0
 WEIGHT_MIN = 0.01
@@ -90,11 +89,6 @@ def name(tenant: UUID, account: Account | None) -> Name:
     parts = [shorten(part) for part in known if part and part.strip()]
     title = parts[0] if parts else str(tenant)
     return Name(tenant, title, " · ".join(parts[1:]) or "no mail address", is_account=True)
-
-
-def shorten(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= NAME_CHARS_MAX else f"{plain[:NAME_CHARS_MAX]}…"
 
 
 def waiting_tenants(flow: Flow) -> set[UUID]:
