@@ -18,6 +18,7 @@ from workers.jobs import (
     CloseIdleConversations,
     ExpireApiKeys,
     Payload,
+    ProbeWebhooks,
     Prune,
     ReconcileDailyStats,
     RemindFollowUps,
@@ -124,5 +125,6 @@ TIMETABLE = (
     ),
     Schedule("expire_api_keys", ExpireApiKeys(), "6-59/10 * * * *", unique_key="expire_api_keys"),
     # The watchdog is alarmed when none arrives for three minutes.
+    Schedule("probe_webhooks", ProbeWebhooks(), "1-59/5 * * * *", unique_key="probe_webhooks"),
     Schedule("watch_health", WatchHealth(), "* * * * *", unique_key="watch_health"),
 )

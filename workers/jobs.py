@@ -200,6 +200,11 @@ class CheckUsageLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeWebhooks:
+    """Try webhooks that were disabled because they failed; activate those that answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchHealth:
     """Take the whole path of jobs, so that the watchdog sees whether they flow."""
 
@@ -233,6 +238,7 @@ Payload = (
     | RemindTrials
     | SendWeeklyDigests
     | ExpireApiKeys
+    | ProbeWebhooks
     | WatchHealth
 )
 
@@ -319,6 +325,8 @@ KINDS = {kind.name: kind for kind in (
     Kind(SendWeeklyDigests, "default", RetryPlan(3, first_s=60), time_limit_s=600,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(ExpireApiKeys, "default", RetryPlan(3, first_s=60), time_limit_s=600,
+         limit=Limit(cap=1, rate_per_s=None, burst=1)),
+    Kind(ProbeWebhooks, "default", RetryPlan(3, first_s=60), time_limit_s=300,
          limit=Limit(cap=1, rate_per_s=None, burst=1)),
     Kind(WatchHealth, "default", RetryPlan(3, first_s=1), time_limit_s=30),
 )}

@@ -23,6 +23,7 @@ from workers.jobs import (
     ExpireApiKeys,
     IndexSource,
     Probe,
+    ProbeWebhooks,
     Prune,
     ReconcileDailyStats,
     ReindexAgent,
@@ -75,6 +76,7 @@ def test_every_kind_is_named_after_its_payload() -> None:
         "remind_trials": RemindTrials,
         "send_weekly_digests": SendWeeklyDigests,
         "expire_api_keys": ExpireApiKeys,
+        "probe_webhooks": ProbeWebhooks,
         "watch_health": WatchHealth,
     }
 
