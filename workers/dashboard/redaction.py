@@ -19,6 +19,7 @@ MEMBERS_MAX = 100
 VALUES_MAX = 400
 # Beyond it a number is rather an account or a card than a count.
 DIGITS_MAX = 13
+NUMBER_MAX = 9_999_999_999_999
 REVEALED_CHARS_MAX = 200_000
 INDENT = "  "
 FIRST, NEXT = Markup(""), Markup(",\n")
@@ -156,7 +157,7 @@ def is_plain(value: object) -> bool:
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
-        return abs(value) < 10**DIGITS_MAX
+        return abs(value) <= NUMBER_MAX
     if isinstance(value, float):
         return len(repr(value)) <= 2 * DIGITS_MAX
     if isinstance(value, str):
