@@ -20,9 +20,6 @@ NEXT_CHARS_MAX = 90
 
 
 def routes(site: Site) -> list[Route]:
-    """None without a provider."""
-    if site.config.oidc_issuer is None:
-        return []
     provider = Provider(site.config)
 
     def begin(request: Request) -> Response:
