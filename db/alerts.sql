@@ -104,7 +104,8 @@ WHERE a.id = n.alert_id
   AND n.alert_id = %(alert_id)s AND n.event = %(event)s AND n.way = %(way)s
 
 -- name: list_alerts
--- The open ones first, then those that are over, newest first; with what could not be told.
+-- The open ones first, the worst before others, then those that are over, newest first; with what
+-- could not be told.
 SELECT a.id, a.key, a.level, a.title, a.evidence, a.advice, a.runbook, a.began_at, a.opened_at,
        a.notified_at, a.recovered_at,
        (SELECT string_agg(format('%%s: %%s', n.way, n.error_message), '; ' ORDER BY n.way)
@@ -112,7 +113,8 @@ SELECT a.id, a.key, a.level, a.title, a.evidence, a.advice, a.runbook, a.began_a
         WHERE n.alert_id = a.id AND n.sent_at IS NULL AND n.error_message IS NOT NULL) AS untold
 FROM worker.alerts AS a
 WHERE NOT %(open_only)s OR a.recovered_at IS NULL
-ORDER BY (a.recovered_at IS NULL) DESC, coalesce(a.recovered_at, a.opened_at) DESC, a.id DESC
+ORDER BY (a.recovered_at IS NULL) DESC, (a.recovered_at IS NULL AND a.level = 'stop') DESC,
+         coalesce(a.recovered_at, a.opened_at) DESC, a.id DESC
 LIMIT %(rows_max)s
 
 -- name: count_open

@@ -50,7 +50,7 @@ def routes(site: Site) -> list[Route]:
             watch=watch,
             is_watched=looked_s is not None and looked_s <= UNWATCHED_S,
             ways=ways,
-            runbooks=[read(slug) for slug in SLUGS],
+            runbooks=sorted(map(read, SLUGS), key=lambda runbook: runbook.title),
         )
 
     def show_one(request: Request) -> Response:
@@ -73,6 +73,6 @@ def routes(site: Site) -> list[Route]:
 def read(slug: str) -> Page:
     """The file is ours; raw HTML in it would be shown, not obeyed."""
     title, _, text = (FOLDER / f"{slug}.md").read_text().removeprefix("# ").partition("\n")
-    lead = " ".join(text.strip().partition("\n\n")[0].split())
+    lead = " ".join(text.strip().partition("\n\n")[0].replace("`", "").split())
     html = MarkdownIt("commonmark", {"html": False}).render(text)
     return Page(slug, title, lead.partition(". ")[0].rstrip(".") + ".", Markup(html))  # noqa: S704
