@@ -13,6 +13,7 @@ from workers.dashboard.pages import (
     jobs,
     knowledge,
     operators,
+    overview,
     queues,
     runbooks,
     schedules,
@@ -31,6 +32,7 @@ class Page(Protocol):
 
 
 PAGES: tuple[Page, ...] = (
+    overview,
     jobs,
     errors,
     schedules,
