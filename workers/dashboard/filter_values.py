@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 TEXT_CHARS_MAX = 300
 SPAN_MAX = timedelta(days=3650)
-BIGINT_MAX = 2**63 - 1
+# One less than the largest: more than it is one more.
+BIGINT_MAX = 2**63 - 2
 INT_MAX = 2**31 - 1
 YEARS = range(2000, 2200)
 
