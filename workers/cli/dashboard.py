@@ -11,6 +11,6 @@ def register(app: typer.Typer) -> None:
 
 
 def dashboard() -> None:
-    """Serve /metrics, /healthz and /readyz on DASHBOARD_HOST and DASHBOARD_PORT."""
+    """Serve the dashboard on DASHBOARD_HOST and DASHBOARD_PORT; the first start logs a password."""
     with process("dashboard") as found:
         server.run(found)
