@@ -121,10 +121,10 @@ def test_a_rounded_top_is_never_below_what_it_holds_nor_far_above(value: float) 
 
 
 def test_a_top_is_kept_until_it_is_too_low_or_far_too_high() -> None:
-    assert keep_top(40, None) == 50
+    assert keep_top(40, None) == 40
     assert keep_top(40, 100) == 100
     assert keep_top(120, 100) == 200
-    assert keep_top(4, 100) == 5
+    assert keep_top(4, 100) == 4
 
 
 def test_counts_are_linear_from_zero_and_waits_by_their_logarithm() -> None:

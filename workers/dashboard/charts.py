@@ -195,7 +195,7 @@ def lines(
         '<svg viewBox="0 0 100 {height}" preserveAspectRatio="none" width="100%"'
         ' height="{height}">{paths}</svg>{names}'
     ).format(height=height, paths=paths, names=named(series, stacks, scale, height))
-    return framed(scale, height, plot, at=at, end=end, label=label, unit=unit)
+    return framed(scale, height, plot, at=at, end=end, label=label, unit=unit, are_points=True)
 
 
 def line(values: Sequence[float | None], scale: Scale, height: int) -> str:
@@ -302,6 +302,7 @@ def framed(
     end: str,
     label: str,
     unit: str,
+    are_points: bool = False,
 ) -> Markup:
     """The plot with its axes: labels left of it, times under it."""
     texts, rules = Markup(), Markup()
@@ -321,14 +322,14 @@ def framed(
         label=clean(f"{label}, in {unit}, up to {scale.ticks[-1].text}"),
         rules=rules,
         plot=plot,
-        times=times(at, height=height, end=end),
+        times=times(at, height=height, end=end, are_points=are_points),
     )
 
 
-def times(at: Sequence[datetime], *, height: int, end: str) -> Markup:
+def times(at: Sequence[datetime], *, height: int, end: str, are_points: bool) -> Markup:
     if not at:
         return Markup()
-    labels = time_labels(at)
+    labels = time_labels(at, are_points=are_points)
     texts = Markup()
     for number, (place, text) in enumerate(labels):
         # The right end has a label of its own.

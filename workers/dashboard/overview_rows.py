@@ -8,6 +8,7 @@ from db.history import Finished, Window
 from db.lanes import Pause
 from db.metrics import Depth
 from workers.dashboard.percentiles import NONE, Percentiles
+from workers.dashboard.words import duration
 from workers.jobs import KINDS, QUEUES
 from workers.targets import TARGETS_S
 
@@ -44,6 +45,11 @@ class QueueRow:
     def over(self) -> float:
         """The oldest's age as a share of the target."""
         return (self.oldest_s or 0.0) / self.target_s
+
+    @property
+    def target(self) -> str:
+        """In words: it is a round figure."""
+        return duration(self.target_s).replace(".0 ", " ")
 
     @property
     def css(self) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-STEPS = (1.0, 2.0, 3.0, 5.0, 10.0)
+STEPS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 # Under a top of so many steps these lie on whole or half ones.
-TICKS = {1.0: 2, 2.0: 2, 3.0: 3, 5.0: 2, 10.0: 2}
+TICKS = {3.0: 3, 6.0: 3}
 LEAST = 1e-9
 # A top that is far too high by now is given up.
 LOOSE = 4.0
@@ -64,7 +64,7 @@ def check_values(values: Iterable[float | None]) -> list[float | None]:
 
 
 def round_top(most: float, *, least: float = LEAST) -> float:
-    """The next 1, 2, 3 or 5 with noughts that is at least `most`, and at least `least`."""
+    """The next 1, 2, 3, 4, 6 or 8 with noughts that is at least `most`, and at least `least`."""
     wanted = max(most, least, LEAST)
     base = 10.0 ** math.floor(math.log10(wanted))
     for step in STEPS:
@@ -118,13 +118,18 @@ def clock(at: datetime, span: timedelta) -> str:
     return f"{utc:%d %b}" if span >= timedelta(days=2) else f"{utc:%H:%M}"
 
 
-def time_labels(at: Sequence[datetime], *, parts: int = 6) -> list[tuple[float, str]]:
-    """(share of the width, text) of some of the times that columns begin at; the first always."""
+def time_labels(
+    at: Sequence[datetime], *, are_points: bool = False, parts: int = 6
+) -> list[tuple[float, str]]:
+    """(share of the width, text) of some times, the first always.
+
+    Columns begin at them; points of a line lie on them, the last at the right end.
+    """
     if not at:
         return []
-    span = at[-1] - at[0]
-    step = max(1, math.ceil(len(at) / parts))
-    return [(n / len(at), clock(at[n], span)) for n in range(0, len(at), step)]
+    span, width = at[-1] - at[0], max(1, len(at) - are_points)
+    step = max(1, math.ceil(width / parts))
+    return [(n / width, clock(at[n], span)) for n in range(0, width, step)]
 
 
 def clean(text: str) -> str:

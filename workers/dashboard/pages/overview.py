@@ -79,7 +79,7 @@ def routes(site: Site) -> list[Route]:
             is_counted=depths.value is not None,
             aged_s=aged_s(pulse, depths),
             is_first=not pulse.value.has_jobs and not hour.value.finished,
-            **draw_hour(hour.value, rows),
+            **draw_hour(hour.value, rows, figures),
         )
 
     return [site.page("/", show)]
@@ -167,11 +167,12 @@ def draw(row: QueueRow, figures: Figures, chosen: Range) -> Drawn:
     )
 
 
-def draw_hour(hour: Hour, rows: Sequence[QueueRow]) -> dict[str, Any]:
+def draw_hour(hour: Hour, rows: Sequence[QueueRow], figures: Figures) -> dict[str, Any]:
     done, failed = (total(rates(hour.finished, names, hour.window)) for names in (DONE, FAILED))
     done, failed = done or empty(hour), failed or empty(hour)
     at = [hour.window.begins_at + timedelta(minutes=n) for n in range(slots_of(hour.window))]
     series, quiet = age_series(hour, rows)
+    most = max(map(sum, zip(done, failed, strict=True)))
     return {
         "done_now": done[-1],
         "failed_now": failed[-1],
@@ -181,6 +182,7 @@ def draw_hour(hour: Hour, rows: Sequence[QueueRow]) -> dict[str, Any]:
             unit="jobs",
             label="Attempts that ended per minute, completed and failed, last hour",
             end="now",
+            top=figures.top(most, "hour"),
         ),
         "quiet": quiet,
         "age_chart": charts.lines(

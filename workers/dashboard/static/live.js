@@ -46,6 +46,19 @@
       .finally(() => (asking = false));
   }
 
+  // Rows that somebody points at or works in stay where they are, though their order changed.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const mine = document.querySelector("#live [data-steady]:is(:hover, :focus-within)");
+    if (!mine || event.detail.target.id !== "live") return;
+    const page = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+    const theirs = page.getElementById(mine.id);
+    if (!theirs) return;
+    const order = [...mine.children].map((row) => row.id);
+    const place = (row) => (order.indexOf(row.id) + order.length + 1) % (order.length + 1);
+    theirs.append(...[...theirs.children].sort((a, b) => place(a) - place(b)));
+    event.detail.serverResponse = page.documentElement.outerHTML;
+  });
+
   function badge(badges) {
     for (const place of document.querySelectorAll("[data-badge]")) {
       const found = badges[place.dataset.badge] || {};
