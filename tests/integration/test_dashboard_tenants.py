@@ -280,19 +280,17 @@ def test_a_weight_is_set_noted_and_set_back(conn: Connection, desk: Desk) -> Non
     assert "a deadline" in page
 
 
-@pytest.mark.parametrize(
-    "weight", ["0", "0.009", "100.01", "-1", "nan", "inf", "1e2", "1_0", "٣", "", "1,5", "9" * 400]
-)
-def test_a_weight_out_of_range_changes_nothing(conn: Connection, desk: Desk, weight: str) -> None:
+def test_a_weight_out_of_range_changes_nothing(conn: Connection, desk: Desk) -> None:
     browser = desk.browser()
     token = re.search(r'name="csrf" value="([0-9a-f]+)"', browser.get(f"/tenants/{uuid4()}"))
     assert token is not None
 
-    status, said = browser.send(
-        "/tenants/weigh", csrf=token[1], tenant=uuid4(), weight=weight, why="x"
-    )
+    for weight in ("0", "0.009", "100.01", "-1", "nan", "inf", "1e2", "1_0", "٣", "", "9" * 400):
+        status, said = browser.send(
+            "/tenants/weigh", csrf=token[1], tenant=uuid4(), weight=weight, why="x"
+        )
 
-    assert (status, "from 0.01 to 100" in said) == (400, True)
+        assert (status, "from 0.01 to 100" in said) == (400, True), weight
     assert conn.execute("SELECT count(*) FROM worker.tenants").fetchone() == (0,)
     assert audited(conn, "set_weight") == []
 
