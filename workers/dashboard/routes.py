@@ -10,6 +10,7 @@ from workers.dashboard.pages import (
     audit,
     email,
     errors,
+    job,
     jobs,
     knowledge,
     operators,
@@ -34,6 +35,7 @@ class Page(Protocol):
 PAGES: tuple[Page, ...] = (
     overview,
     jobs,
+    job,
     errors,
     schedules,
     queues,
