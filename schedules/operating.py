@@ -37,14 +37,14 @@ class Entry:
     made_up_1d: int
 
 
-def list_entries(conn: Connection, timetable: Sequence[Schedule] = TIMETABLE) -> list[Entry]:
+def list_entries(conn: Connection, timetable: Sequence[Schedule] | None = None) -> list[Entry]:
     """Every schedule of the code, whether a scheduler has seen it yet or not."""
     now = schedules.read_clock(conn)
     states = schedules.list_states(conn, now=now)
     missed = schedules.count_missed(conn)
     return [
         entry(schedule, states.get(schedule.name), missed.get(schedule.name, (0, 0)), now=now)
-        for schedule in timetable
+        for schedule in (TIMETABLE if timetable is None else timetable)
     ]
 
 

@@ -57,8 +57,12 @@ TIMETABLE = (
     Schedule(
         "prune", Prune(), cron="7 * * * *", unique_key="prune", missed="once", catch_up_s=HOUR_S
     ),
-    Schedule("announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads"),
-    # The dispatcher enqueues it as marks come, under the same key: this is for marks it lost.
+    # A few seconds apart, for several begin with the minute.
+    Schedule(
+        "announce_leads", AnnounceLeads(), "* * * * *", unique_key="announce_leads", jitter_s=5
+    ),
+    # The dispatcher enqueues it as marks come, under the same key: this is for marks it lost. One
+    # that waited for its jitter would hold those up.
     Schedule("aggregate_daily_stats", AggregateDailyStats(), "* * * * *", unique_key="marks"),
     # It reads everything, so not in the middle of a working day: the next night is near by then.
     Schedule(
@@ -66,10 +70,18 @@ TIMETABLE = (
         ReconcileDailyStats(),
         "17 3 * * *",
         unique_key="reconcile_daily_stats",
+        jitter_s=300,
         missed="once",
         catch_up_s=6 * HOUR_S,
     ),
-    Schedule("schedule_resyncs", ScheduleResyncs(), "* * * * *", unique_key="schedule_resyncs"),
+    # Each source's own time is spread already, by a share of its interval.
+    Schedule(
+        "schedule_resyncs",
+        ScheduleResyncs(),
+        "* * * * *",
+        unique_key="schedule_resyncs",
+        jitter_s=5,
+    ),
     # Soon after midnight (UTC), when periods end; nobody has to wait for it to count.
     Schedule(
         "reset_monthly_usage",
@@ -87,6 +99,7 @@ TIMETABLE = (
         SummarizeUsage(everybody=True),
         "41 2 * * *",
         unique_key="everybody",
+        jitter_s=300,
         missed="once",
         catch_up_s=6 * HOUR_S,
     ),
@@ -114,12 +127,14 @@ TIMETABLE = (
         missed="once",
         catch_up_s=HOUR_S,
     ),
-    # Whose Monday morning fell into the gap gets the digest late, not never.
+    # Eight o'clock comes to all users of a zone at once: their mails begin at another minute each
+    # hour. Whose Monday morning fell into a gap gets the digest late, not never.
     Schedule(
         "send_weekly_digests",
         SendWeeklyDigests(),
         "2 * * * *",
         unique_key="send_weekly_digests",
+        jitter_s=600,
         missed="once",
         catch_up_s=HOUR_S,
     ),

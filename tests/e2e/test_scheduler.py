@@ -135,6 +135,20 @@ def test_schedules_are_listed_run_paused_and_resumed(commands: Avivro, conn: Con
     assert {(e["paused"], e["next"] is None) for e in resumed} == {(False, False)}
 
 
+def test_times_are_edited_and_set_back(commands: Avivro) -> None:
+    commands.run("schedules", "edit", "prune", "30 2 * * sun")
+    edited = json.loads(commands.run("schedules", "list", "--json").stdout)
+    refused = commands.run("schedules", "edit", "prune", "30 2 * * 7")
+    commands.run("schedules", "reset", "prune")
+    reset = json.loads(commands.run("schedules", "list", "--json").stdout)
+
+    assert (edited[0]["cron"], edited[0]["cron_default"]) == ("30 2 * * sun", "7 * * * *")
+    assert "T02:30:00" in edited[0]["next"]
+    assert (refused.returncode, "weekday as mon" in refused.stderr) == (2, True)
+    assert reset[0]["cron"] == "7 * * * *"
+    assert {"late_s", "missed", "catch_up_s", "missed_1d", "made_up_1d"} <= reset[0].keys()
+
+
 def test_an_unknown_schedule_is_answered_with_the_known_ones(commands: Avivro) -> None:
     answer = commands.run("schedules", "pause", "nightly")
 

@@ -15,7 +15,8 @@ from db.jobs import Job
 from db.pool import Connection, connect
 from db.schedules import State
 from schedules import clock, operating
-from schedules.clock import Clock, announce, fire
+from schedules.clock import Alarms, Clock, announce, fire
+from schedules.times import trigger_of
 from schedules.timetable import TIMETABLE, Schedule
 from workers.jobs import Probe, Prune, enqueue
 
@@ -312,6 +313,162 @@ def test_a_run_by_hand_leaves_the_timetable_as_it_is(
 
     assert sorted(by_hand for _, by_hand, _ in ticks(conn)) == [False, True]
     assert len(jobs.list_jobs(conn)) == 2
+
+
+def changed(conn: Connection, sql: str = "cron, cron_override") -> tuple[object, ...]:
+    row = conn.execute(f"SELECT {sql} FROM worker.schedules WHERE name = 'hourly'".encode())
+    (found,) = row.fetchall()
+    return found
+
+
+@pytest.fixture
+def hourly(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """Operators work on a timetable of one schedule."""
+    monkeypatch.setattr(operating, "TIMETABLE", (HOURLY,))
+    return conn
+
+
+def test_edited_times_survive_restarts_and_deployments(hourly: Connection) -> None:
+    known_for(hourly, timedelta(hours=2))
+    operating.edit(hourly, "hourly", " 30  2 * * * ")
+
+    announce_now(hourly, [HOURLY])
+    announce_now(hourly, [replace(HOURLY, cron="5 * * * *")])
+
+    (entry,) = operating.list_entries(hourly)
+    assert changed(hourly) == ("5 * * * *", "30 2 * * *")
+    assert (entry.cron, entry.cron_default) == ("30 2 * * *", "0 * * * *")
+    assert entry.next is not None
+    assert (entry.next.hour, entry.next.minute) == (2, 30)
+
+
+def test_a_scheduler_that_runs_takes_edited_times(hourly: Connection, database_url: str) -> None:
+    begun = Clock((HOURLY,))
+    now = this_hour(hourly) + timedelta(minutes=20)
+    with connect(database_url) as conn:
+        begun.look(conn, now=now)
+        operating.edit(hourly, "hourly", "*/5 * * * *", now=now)
+
+        begun.look(conn, now=now + timedelta(minutes=5))
+        operating.reset(hourly, "hourly", now=now + timedelta(minutes=6))
+        begun.look(conn, now=now + timedelta(minutes=10))
+
+    assert [fire_at for fire_at, _, _ in ticks(hourly)] == [now + timedelta(minutes=5)]
+    assert changed(hourly, "next_at") == (this_hour(hourly) + timedelta(hours=1),)
+
+
+def test_edited_times_owe_nothing_of_the_past(hourly: Connection, database_url: str) -> None:
+    known_for(hourly, timedelta(hours=2))
+
+    operating.edit(hourly, "hourly", "*/5 * * * *")
+    look(database_url)
+
+    assert ticks(hourly) == []
+    assert schedules.list_late(hourly) == []
+
+
+def test_the_same_times_again_owe_what_they_owed(hourly: Connection, database_url: str) -> None:
+    known_for(hourly, timedelta(hours=2))
+
+    operating.edit(hourly, "hourly", HOURLY.cron)
+    look(database_url)
+
+    assert len(ticks(hourly)) == 1
+
+
+def test_nonsense_is_refused_and_changes_nothing(hourly: Connection) -> None:
+    known_for(hourly, timedelta(hours=2))
+
+    for cron in ("0 0 30 feb *", "every 0 s", "0 9 * * 1", "0 0 0 * * *", ""):
+        with pytest.raises(ValueError, match="schedule"):
+            operating.edit(hourly, "hourly", cron)
+
+    assert changed(hourly) == (HOURLY.cron, None)
+
+
+def test_times_that_somebody_wrote_past_the_check_stop_nothing(
+    hourly: Connection, database_url: str
+) -> None:
+    known_for(hourly, timedelta(hours=2))
+    hourly.execute("UPDATE worker.schedules SET cron_override = 'now and then'")
+
+    look(database_url)
+
+    (entry,) = operating.list_entries(hourly)
+    assert (len(ticks(hourly)), entry.cron) == (1, HOURLY.cron)
+
+
+def test_alarms_ring_at_edited_times() -> None:
+    alarm = threading.Event()
+    alarms = Alarms(alarm)
+    alarms.start()
+    alarms.follow("hourly", trigger_of("0 0 1 1 *"))
+
+    alarms.follow("hourly", trigger_of("every 1 s"))
+
+    assert alarm.wait(20)
+    alarms.stop()
+
+
+def test_lateness_is_the_same_in_sql_and_for_operators(hourly: Connection) -> None:
+    known_for(hourly, timedelta(0))
+    due_at = this_hour(hourly) - timedelta(hours=3)
+    hourly.execute(
+        "UPDATE worker.schedules SET (begins_at, next_at) = (%s - interval '1 hour', %s)",
+        (due_at, due_at),
+    )
+
+    (late,) = schedules.list_late(hourly)
+    (entry,) = operating.list_entries(hourly)
+
+    assert late.name == "hourly"
+    assert abs(late.late_s - entry.late_s) < 10
+    assert 3 * 3600 <= entry.late_s < 4 * 3600 + 10
+
+
+def test_a_look_leaves_nothing_late_whatever_the_policy(
+    hourly: Connection, database_url: str
+) -> None:
+    skipping = replace(HOURLY, missed="skip", catch_up_s=0)
+    known_for(hourly, timedelta(hours=5), skipping)
+
+    before = [late.name for late in schedules.list_late(hourly)]
+    look(database_url, skipping)
+
+    (entry,) = operating.list_entries(hourly, [skipping])
+    assert (before, schedules.list_late(hourly)) == (["hourly"], [])
+    assert entry.late_s == 0
+    assert (entry.missed_1d, entry.made_up_1d) in ((5, 0), (4, 0))
+
+
+def test_each_missed_tick_is_made_up_oldest_first(conn: Connection, database_url: str) -> None:
+    each = replace(HOURLY, missed="all", catch_up_s=3 * 3600)
+    known_for(conn, timedelta(hours=5), each)
+    now = this_hour(conn) + timedelta(minutes=30)
+
+    with connect(database_url) as scheduler:
+        Clock((each,)).look(scheduler, now=now)
+
+    found = ticks(conn)
+    assert [fire_at for fire_at, _, _ in found] == [
+        this_hour(conn) - timedelta(hours=hours) for hours in (2, 1, 0)
+    ]
+    assert [job_id for _, _, job_id in found] == sorted(job.id for job in jobs.list_jobs(conn))
+
+
+def test_what_was_skipped_while_the_clock_was_ahead_fires_when_it_comes(
+    conn: Connection, database_url: str
+) -> None:
+    known_for(conn, timedelta(0))
+    now = this_hour(conn) + timedelta(minutes=90)
+    with connect(database_url) as scheduler:
+        one = Clock((HOURLY,))
+        one.look(scheduler, now=now + timedelta(days=30))
+        one.look(scheduler, now=now)
+
+        one.look(scheduler, now=now + timedelta(minutes=30))
+
+    assert this_hour(conn) + timedelta(hours=2) in [fire_at for fire_at, _, _ in ticks(conn)]
 
 
 def test_the_list_shows_schedules_no_scheduler_has_seen(conn: Connection) -> None:
