@@ -97,8 +97,9 @@ WHERE retired_at IS NULL AND paused_at IS NULL
 ORDER BY next_at
 
 -- name: list_lost_processes
--- Those that went without a word, and that no later one of their role replaced on their host; and
--- how many of a host went so lately, replaced or not.
+-- Those that went without a word, and that no later one of their role replaced, on their host or
+-- on one that is new, as where each start gets another name; and how many of a host went so
+-- lately, replaced or not.
 WITH lost AS (
     SELECT d.role, d.host, d.pid, d.seen_at, d.cause FROM worker.departures AS d
     WHERE d.lost AND d.left_at > now() - make_interval(secs => %(window_s)s)
@@ -106,6 +107,10 @@ WITH lost AS (
     SELECT p.role, p.host, p.pid, p.renewed_at, p.cause FROM worker.processes AS p
     WHERE p.expires_at < now()
       AND (p.started IS NULL OR coalesce(p.cause, '') NOT IN ('', 'exit code 0'))
+), known AS (
+    SELECT host, min(started_at) AS started_at FROM (
+        SELECT host, started_at FROM worker.departures
+        UNION ALL SELECT host, started_at FROM worker.processes) AS b GROUP BY host
 )
 SELECT l.role, l.host,
        count(*) FILTER (WHERE later.id IS NULL)::int AS missing,
@@ -117,8 +122,10 @@ SELECT l.role, l.host,
 FROM lost AS l
 LEFT JOIN LATERAL (
     SELECT p.id FROM worker.processes AS p
-    WHERE p.role = l.role AND p.host = l.host AND p.expires_at > now()
-      AND p.renewed_at > l.seen_at AND p.started_at > l.seen_at LIMIT 1) AS later ON true
+    WHERE p.role = l.role AND p.expires_at > now() AND p.started_at > l.seen_at
+      AND (p.host = l.host OR NOT EXISTS (
+          SELECT FROM known AS k WHERE k.host = p.host AND k.started_at <= l.seen_at))
+    LIMIT 1) AS later ON true
 GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
 
 -- name: list_discards

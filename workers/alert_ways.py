@@ -5,6 +5,7 @@ it is needed, for dispatcher and scheduler load no pipeline at their start.
 """
 
 import json
+from contextlib import closing
 from typing import Protocol
 
 from workers.alert_messages import Message
@@ -123,13 +124,11 @@ class Webhook:
             body_bytes_max=ANSWER_BYTES_MAX,
             body_optional=True,
         )
-        client = own_client(self._url)
         try:
-            answer = client.request(request)
+            with closing(own_client(self._url)) as client:
+                answer = client.request(request)
         except (JobError, OSError, ValueError) as error:
             raise NotSent(reason(error)) from error
-        finally:
-            client.close()
         if not 200 <= answer.status < 300:
             raise NotSent(f"{self.target} answered {answer.status}")
 

@@ -76,7 +76,7 @@ def judge_discards(facts: Facts) -> Iterator[Finding]:
             key=f"discards:{row.kind}",
             level="hold",
             title=f"Many {row.kind} jobs are given up",
-            evidence=f"{row.lately:,} within {span(DISCARD_S)}; {usual} were usual in a day.",
+            evidence=f"{row.lately:,} within {span(DISCARD_S)}, where {usual} are usual.",
             do="See which error they share; replay the group when its cause is mended.",
             runbook="discards",
             links=(

@@ -236,12 +236,12 @@ class Patrol(threading.Thread):
             self.join(CLOSE_S)
 
 
-def begin(config: Config, *, role: str) -> Patrol:
-    """Watch from now on, beside what this process does."""
+def begin(config: Config, *, role: str, borrow: Borrow | None = None) -> Patrol:
+    """Watch from now on, beside what this process does; by default on connections of its own."""
     url = config.database_url
     assert url is not None
     watchdog = Watchdog(
-        lambda: connect(url, autocommit=True, name="avivro watchdog"),
+        borrow or (lambda: connect(url, autocommit=True, name="avivro watchdog")),
         open_ways(config),
         role=role,
         redis_url=config.redis_url,

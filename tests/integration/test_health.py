@@ -185,6 +185,19 @@ def test_a_process_that_was_killed_is_missed_until_another_takes_its_place(
     assert found_in(conn) == {}
 
 
+def test_a_machine_with_a_new_name_takes_the_place_of_a_lost_one(conn: Connection) -> None:
+    complete_crew(conn)
+    dead = join(conn, "worker", host="pod-1", **ALL)
+    conn.execute("UPDATE worker.processes SET expires_at = now() WHERE id = %s", (dead,))
+    join(conn, "worker", host="a", **ALL)
+    before = found_in(conn)
+
+    join(conn, "worker", host="pod-2", **ALL)
+
+    assert list(before) == ["lost:worker@pod-1"]
+    assert found_in(conn) == {}
+
+
 def test_a_process_that_leaves_in_order_is_not_missed(conn: Connection) -> None:
     complete_crew(conn)
     leaving = join(conn, "worker", host="b", **ALL)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from uuid import uuid4
 
 import pytest
 
@@ -20,8 +21,9 @@ from tests.watching import (
     posting,
     watchdog_of,
 )
+from workers.alert_messages import Message
 from workers.alert_rules import Rules
-from workers.alert_ways import NotSent
+from workers.alert_ways import NotSent, Webhook
 from workers.watchdog import Watchdog
 
 ONCE = [("queue_unserved:email", "opened")]
@@ -409,3 +411,11 @@ def test_a_silent_way_keeps_the_other_one_and_the_looking_alive(
     clock.pass_s(300)
 
     assert post.events() == ONCE
+
+
+@pytest.mark.parametrize("url", ["http://", "http://a:b@127.0.0.1/x", "http://127.0.0.1:1/x"])
+def test_an_address_where_nothing_can_be_reached_is_a_failure_in_words(url: str) -> None:
+    message = Message(uuid4(), "subject", "text", {})
+
+    with pytest.raises(NotSent, match=r"\w+ \w+"):
+        Webhook(url).send(message)

@@ -3,6 +3,8 @@
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Annotated
@@ -10,7 +12,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from db.pool import AWAY, connect, wait_for
+from db.pool import AWAY, Connection, connect, wait_for
 from workers import child, crew, dispatcher, waking
 from workers.cli import console
 from workers.cli.services import process
@@ -114,16 +116,28 @@ def run_scheduler() -> None:
     stopped = LoopSignal(stopped_by_signal(), watchdog.beat)
     with process("scheduler", redis=False) as found:
         assert found.database_url is not None
+        turn = threading.Lock()
         flusher = Flusher(
-            partial(connect, found.database_url, name="avivro metrics"), every_s=SELDOM_S
+            partial(in_turn, turn, found.database_url, name="avivro metrics"), every_s=SELDOM_S
         )
         flusher.start()
         watchdog.start()
-        patrol = watch_for_alerts(found, role="scheduler")
+        patrol = watch_for_alerts(
+            found, role="scheduler", borrow=partial(in_turn, turn, found.database_url)
+        )
         # Imports point down and the schedules stand above, so here they are only a name.
         import_module("schedules.clock").serve(found.database_url, stopped)
         patrol.close()
         flusher.close()
+
+
+@contextmanager
+def in_turn(
+    turn: threading.Lock, url: str, *, name: str = "avivro watchdog"
+) -> Iterator[Connection]:
+    """A connection of one's own; who seldom needs one shares the room for it."""
+    with turn, connect(url, autocommit=True, name=name) as conn:
+        yield conn
 
 
 def stopped_by_signal() -> threading.Event:
