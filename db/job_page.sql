@@ -49,10 +49,10 @@ SELECT l.attempt, l.at, l.level, l.logger, l.message FROM (
 
 -- name: list_family
 -- What it waits for, and who waits for it, unfinished first.
-(SELECT 'waits for' AS role, w.waits_for AS id, j.kind, coalesce(w.ended_as, j.state) AS state
+(SELECT 'needs' AS role, w.waits_for AS id, j.kind, coalesce(w.ended_as, j.state) AS state
  FROM worker.waits AS w LEFT JOIN worker.jobs AS j ON j.id = w.waits_for
  WHERE w.job_id = %(job_id)s ORDER BY w.ended_as IS NOT NULL, w.waits_for LIMIT %(rows_max)s)
 UNION ALL
-(SELECT 'awaited by', w.job_id, j.kind, j.state
+(SELECT 'next', w.job_id, j.kind, j.state
  FROM worker.waits AS w JOIN worker.jobs AS j ON j.id = w.job_id
  WHERE w.waits_for = %(job_id)s ORDER BY w.job_id LIMIT %(rows_max)s)

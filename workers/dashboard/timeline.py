@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from db.job_page import JobRow
 from workers.dashboard import masks
@@ -91,8 +91,12 @@ def draw_try(row: JobRow, each: Try, span: Span, y: int) -> Iterator[Markup]:
     is_bad = each.result in ("retryable", "discarded", "cancelled")
     yield bar("hb" if is_bad else "p4", span, each.started_at, ended_at, y)
     word = "running" if each.result == "running" else "ran"
-    what = f", {masks.cut(each.what, LABEL_CHARS_MAX)}" if is_bad and each.what else ""
-    label = f"{word} {said(each.ran(row.now))}{what}"
+    what = Markup('<tspan class="d-only">, {}</tspan>').format(
+        masks.cut(each.what, LABEL_CHARS_MAX)
+    )
+    label = escape(f"{word} {said(each.ran(row.now))}")
+    if is_bad and each.what:
+        label += what
     x = span.x(each.started_at)
     # Beside what is written over the wait, where that leaves room.
     yield text("b" if is_bad else "k", span.x(ended_at) if x > LATE else x, y - 5, label)
@@ -130,7 +134,7 @@ def rest(
     if (end - start).total_seconds() > span.seconds * 0.06:
         label = f"{word} {duration((end - start).total_seconds())}"
         shift = x2 + 0.6 if x2 < LATE else x2 - 0.6
-        drawn += text("halo d-only", shift, y + 12 if x2 < LATE else y + 4, label)
+        drawn += text("halo d-only", shift, y + 12 if x2 < LATE else y + 21, label)
     return drawn
 
 

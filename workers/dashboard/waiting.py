@@ -193,11 +193,11 @@ def tell_due(facts: Facts) -> Iterator[Answer]:
             "due", f"It is due since {duration(-left_s)}", "The dispatcher's next turn takes it up."
         )
     elif job.state == "retryable":
-        error = f": {masks.cut(job.error)}" if job.error else ""
+        error = f": {masks.cut(job.error).rstrip('.')}" if job.error else ""
         yield Answer(
             "backoff",
             f"It rests {duration(left_s)} more before it is tried again",
-            f"Attempt {job.attempt} failed{error}",
+            f"Attempt {job.attempt} failed{error}.",
             until_at=job.run_at,
         )
     else:
