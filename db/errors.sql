@@ -15,8 +15,8 @@ WITH seen AS MATERIALIZED (
      WHERE r.state IN ('scheduled', 'retryable') AND NOT r.blocked AND r.state = 'retryable'
        AND r.started_at >= %(since)s LIMIT %(looked_max)s)
 ), parts AS (
-    SELECT s.error_group, least(greatest(floor(extract(epoch FROM s.at - %(since)s)
-               / extract(epoch FROM %(until)s - %(since)s) * %(parts)s), 0),
+    SELECT s.error_group, least(greatest(floor(extract(epoch FROM s.at - %(since)s::timestamptz)
+               / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz) * %(parts)s), 0),
                %(parts)s - 1)::int AS part, count(*)::int AS jobs
     FROM seen AS s GROUP BY 1, 2
 ), hit AS (
@@ -79,6 +79,8 @@ SELECT (SELECT count(*)::int FROM newest) AS jobs,
        ARRAY(SELECT count(n.at)::int
              FROM generate_series(0, %(parts)s - 1) AS p
              LEFT JOIN newest AS n
-                 ON n.at >= %(since)s + p * (%(until)s - %(since)s) / %(parts)s
-                AND n.at < %(since)s + (p + 1) * (%(until)s - %(since)s) / %(parts)s
+                 ON n.at >= %(since)s::timestamptz
+                    + p * (%(until)s::timestamptz - %(since)s::timestamptz) / %(parts)s
+                AND n.at < %(since)s::timestamptz
+                    + (p + 1) * (%(until)s::timestamptz - %(since)s::timestamptz) / %(parts)s
              GROUP BY p ORDER BY p) AS counts

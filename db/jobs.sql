@@ -119,6 +119,9 @@ SET state = ended.state,
                        THEN clock_timestamp() END,
     suspicion = CASE WHEN ended.spared AND ended.state <> 'retryable' THEN j.suspicion ELSE 0 END,
     result = ended.result,
+    error_group = CASE WHEN ended.error IS NULL OR ended.state NOT IN ('retryable', 'discarded')
+                       THEN j.error_group
+                       ELSE worker.fingerprint(ended.error ->> 'error', ended.error ->> 'trace') END,
     errors = CASE WHEN ended.error IS NULL THEN j.errors
                   ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
                              THEN j.errors - 0 ELSE j.errors END)
@@ -192,8 +195,13 @@ WITH lost AS MATERIALIZED (
                     ELSE %(alone_from)s::int END AS burnt
     FROM lost AS l
 ), ruled AS (
-    SELECT g.id, g.suspicion, g.burnt, g.cause, g.limit_s,
+    SELECT g.id, g.suspicion, g.burnt,
            g.rerun AND (g.cancelled OR (g.burnt AND g.spent)) AS again,
+           CASE WHEN g.limit_s IS NULL
+                THEN 'The worker process died while it ran this job'
+                     || coalesce(': ' || g.cause, '') || '.'
+                ELSE format('The job ran longer than its time limit of %%s s and could not be '
+                            'interrupted; its worker process was ended.', g.limit_s) END AS error,
            CASE WHEN g.cancelled AND NOT g.rerun THEN 'cancelled'
                 WHEN g.burnt AND g.spent AND NOT g.rerun THEN 'discarded'
                 ELSE 'available' END AS state
@@ -215,12 +223,9 @@ SET state = ruled.state,
         (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
               THEN j.errors - 0 ELSE j.errors END) || jsonb_build_object(
             'attempt', j.attempt, 'at', clock_timestamp(), 'started_at', j.started_at,
-            'worker_id', j.worker_id, 'trace', NULL,
-            'error', CASE WHEN ruled.limit_s IS NULL
-                THEN 'The worker process died while it ran this job'
-                     || coalesce(': ' || ruled.cause, '') || '.'
-                ELSE format('The job ran longer than its time limit of %%s s and could not be '
-                            'interrupted; its worker process was ended.', ruled.limit_s) END) END
+            'worker_id', j.worker_id, 'trace', NULL, 'error', ruled.error) END,
+    error_group = CASE WHEN ruled.suspicion > 0 AND ruled.state = 'discarded'
+                       THEN worker.fingerprint(ruled.error, NULL) ELSE j.error_group END
 FROM ruled WHERE j.id = ruled.id
 RETURNING j.id, j.kind, j.state, j.attempt
 

@@ -39,28 +39,19 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
                                        'line [0-9]+, in ', '\1 '),
              E'\n' ORDER BY last.number)
          FROM (SELECT f.line, f.number
-               FROM unnest(string_to_array(trace, E'\n')) WITH ORDINALITY AS f (line, number)
+               FROM unnest(string_to_array(right(trace, 5000), E'\n')) WITH ORDINALITY AS f (line, number)
                WHERE f.line LIKE '  File "%' AND f.line NOT LIKE '%site-packages%'
-                 AND f.line ~ '/(?:workers|pipelines|db|schedules)/'
+                 AND f.line LIKE ANY ('{%/workers/%,%/pipelines/%,%/db/%,%/schedules/%}')
                ORDER BY f.number DESC LIMIT 3) AS last))), 12)
 $$;
 
+-- The statements that end an attempt set it: a trigger before each update, even one that hardly
+-- ever applies, would lock every row once more that is claimed or finished.
 ALTER TABLE worker.jobs ADD COLUMN error_group text;
 COMMENT ON COLUMN worker.jobs.error_group IS
     'worker.fingerprint of the last attempt that failed; null where none did, or before this column.';
 
-CREATE FUNCTION worker.group_error() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-BEGIN
-    NEW.error_group := worker.fingerprint(
-        NEW.errors -> -1 ->> 'error', NEW.errors -> -1 ->> 'trace');
-    RETURN NEW;
-END $$;
-CREATE TRIGGER group_error BEFORE UPDATE OF state ON worker.jobs
-    FOR EACH ROW WHEN (OLD.state = 'running' AND NEW.state IN ('retryable', 'discarded'))
-    EXECUTE FUNCTION worker.group_error();
-
-REVOKE EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint, worker.group_error FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint TO service_role;
 
 -- Only jobs that failed or were cancelled are in them: whatever completes at once pays nothing.
