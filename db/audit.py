@@ -13,6 +13,7 @@ from db.statements import load
 
 SQL = load("audit")
 
+WHY_CHARS_MAX = 500
 # Entries that one search looks at; human hands need years for as many.
 SCANNED_MAX = 200_000
 # Names and actions offered to choose from.

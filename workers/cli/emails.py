@@ -8,7 +8,8 @@ import psycopg
 import typer
 
 from db import emails
-from workers.cli import console, mail_events, preview, suppressions
+from workers.cli import auditing, console, mail_events, preview, suppressions
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -96,12 +97,14 @@ def settle(
     outcome: Annotated[
         Outcome, typer.Argument(help="sent: it arrived; failed: it did not; resend: send it again.")
     ],
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Say what became of an uncertain mail, or send a failed one again."""
     try:
         with database() as conn:
             status = emails.settle_email(conn, email, outcome=outcome.value)
+            auditing.note(conn, "settle_email", f"email {email}", why=why, outcome=outcome.value)
     except psycopg.errors.InvalidParameterValue as error:
         console.fail(f"{error.diag.message_primary}\n{error.diag.message_hint or ''}", code=1)
     if as_json:

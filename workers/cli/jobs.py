@@ -1,6 +1,7 @@
 """`avivro jobs`: look at jobs and act on them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,9 +10,14 @@ import typer
 
 from db import job_logs, jobs, waits
 from db.jobs import Job
+from db.pool import Connection
 from db.waits import Waited
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
+
+# Of many jobs, the audit log names so many.
+IDS_NOTED_MAX = 20
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -75,10 +81,14 @@ def tell(waited_for: Waited) -> str:
 
 
 @app.command("retry")
-def retry(job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")]) -> None:
+def retry(
+    job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")],
+    why: WhyOption = auditing.UNSAID,
+) -> None:
     """Run finished or waiting jobs again, now."""
     with database() as conn:
         put_back = jobs.retry_jobs(conn, job_ids)
+        note(conn, "retry_jobs", put_back, why=why)
     for job_id in put_back:
         console.out.print(f"job {job_id} runs again")
     if left := sorted(set(job_ids) - set(put_back)):
@@ -93,10 +103,12 @@ def retry(job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")]) ->
 def cancel(
     job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")],
     reason: Annotated[str, typer.Option(help="Kept with the job.")] = "Cancelled by an operator.",
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Cancel waiting jobs at once; ask running ones to stop, which they may finish before."""
     with database() as conn:
         states = jobs.cancel_jobs(conn, job_ids, reason=reason)
+        note(conn, "cancel_jobs", list(states), why=why)
     for job_id, state in sorted(states.items()):
         told = "was asked to stop" if state == "running" else "is cancelled"
         console.out.print(f"job {job_id} {told}")
@@ -122,6 +134,13 @@ def enqueue(
         console.print_json({"ids": ids})
         return
     console.out.print(f"job {ids[0]}" if count == 1 else f"jobs {ids[0]} to {ids[-1]}")
+
+
+def note(conn: Connection, action: str, job_ids: Sequence[int], *, why: str) -> None:
+    """For the audit log; many ids are told by the first ones and their number."""
+    if job_ids:
+        shown = ", ".join(str(each) for each in sorted(job_ids)[:IDS_NOTED_MAX])
+        auditing.note(conn, action, f"job {shown}", why=why, jobs=len(job_ids))
 
 
 def parse_args(text: str) -> dict[str, Any]:

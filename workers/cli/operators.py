@@ -3,18 +3,17 @@
 Passwords are made here and printed once: none is typed on a command line, where others read it.
 """
 
-import getpass
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from db import audit, logins, operators
+from db import logins, operators
 from db.operators import ORIGINS, ROLES, Account
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,7 +21,6 @@ COLUMNS = ("name", "role", "signs in with", "last sign-in", "state")
 NAME_CHARS_MAX = 200
 
 NameArgument = Annotated[str, typer.Argument(help="An operator's name.")]
-WhyOption = Annotated[str, typer.Option(help="Why, for the audit log.")]
 
 
 @app.command("list")
@@ -43,7 +41,7 @@ def add(
     origin: Annotated[
         str, typer.Option(help=f"How they sign in; one of: {', '.join(ORIGINS)}.")
     ] = "password",
-    why: WhyOption = "",
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Let somebody in; with a password, a one-time one is printed."""
     check(role, ROLES, "role")
@@ -72,7 +70,7 @@ def add(
 def change_role(
     name: NameArgument,
     role: Annotated[str, typer.Argument(help=f"One of: {', '.join(ROLES)}.")],
-    why: WhyOption = "",
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Give somebody another role; their sessions end."""
     check(role, ROLES, "role")
@@ -83,7 +81,7 @@ def change_role(
 
 
 @app.command("password")
-def reset_password(name: NameArgument, why: WhyOption = "") -> None:
+def reset_password(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Print a one-time password; the old one and all sessions end. It lifts locks, too."""
     password, password_hash = make_password()
     with changing(name) as (conn, account):
@@ -98,7 +96,7 @@ def reset_password(name: NameArgument, why: WhyOption = "") -> None:
 
 
 @app.command("disable")
-def disable(name: NameArgument, why: WhyOption = "") -> None:
+def disable(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Let somebody in no longer, and end their sessions now."""
     with changing(name) as (conn, account):
         operators.set_disabled(conn, account.id, disabled=True)
@@ -107,7 +105,7 @@ def disable(name: NameArgument, why: WhyOption = "") -> None:
 
 
 @app.command("enable")
-def enable(name: NameArgument, why: WhyOption = "") -> None:
+def enable(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Let somebody in again who was disabled."""
     with changing(name) as (conn, account):
         operators.set_disabled(conn, account.id, disabled=False)
@@ -136,15 +134,7 @@ def make_password() -> tuple[str, str]:
 
 
 def note(conn: Connection, action: str, name: str, why: str, **details: Any) -> None:
-    audit.append(
-        conn,
-        operator=f"cli:{getpass.getuser()}@{socket.gethostname()}",
-        role="cli",
-        action=action,
-        target=f"operator {name}",
-        why=why or "command line",
-        details=details,
-    )
+    auditing.note(conn, action, f"operator {name}", why=why, **details)
 
 
 def tell(password: str) -> None:

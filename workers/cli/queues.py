@@ -1,7 +1,5 @@
 """`avivro queues`: what waits where, and stopping it."""
 
-import getpass
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +12,8 @@ from db import lanes, metrics, processes
 from db.lanes import Pause
 from db.metrics import Depth
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption, user_name
 from workers.cli.services import database
 from workers.jobs import KINDS, QUEUES
 
@@ -126,7 +125,9 @@ def pause(
     queue: QueueArgument = None,
     kind: KindOption = None,
     tenant: TenantOption = None,
-    reason: Annotated[str | None, typer.Option(help="Shown to whoever looks.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", "--why", help="Shown to whoever looks.")
+    ] = None,
 ) -> None:
     """Start nothing more of a queue, a kind or a tenant. What runs goes on; nothing is lost."""
     scope, name = chosen(queue, kind, tenant)
@@ -134,25 +135,24 @@ def pause(
         recalled = lanes.pause(
             conn, scope=scope, name=name, reason=reason, paused_by=f"cli:{user_name()}"
         )
+        why = reason or auditing.UNSAID
+        auditing.note(conn, f"pause_{scope}", f"{scope} {name}", why=why, recalled=recalled)
     console.out.print(f"{scope} {name} is paused; {recalled} jobs came back from the runway")
-
-
-def user_name() -> str:
-    """Of who is at the terminal; a container may have a number for them and no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 @app.command("resume")
 def resume(
-    queue: QueueArgument = None, kind: KindOption = None, tenant: TenantOption = None
+    queue: QueueArgument = None,
+    kind: KindOption = None,
+    tenant: TenantOption = None,
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Let a queue, a kind or a tenant go on."""
     scope, name = chosen(queue, kind, tenant)
     with database() as conn:
         resumed = lanes.resume(conn, scope=scope, name=name)
+        if resumed:
+            auditing.note(conn, f"resume_{scope}", f"{scope} {name}", why=why)
     if not resumed:
         console.fail(f"{scope} {name} is not paused", code=1)
     console.out.print(f"{scope} {name} goes on")

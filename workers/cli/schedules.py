@@ -9,7 +9,8 @@ import typer
 
 from db.pool import Connection
 from db.schedules import LATE_S_MIN
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -45,26 +46,29 @@ def list_schedules(as_json: console.JsonOption = False) -> None:
 
 
 @app.command("run")
-def run(name: Name) -> None:
+def run(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Enqueue the schedule's job now, beside its times; also while it is paused."""
     with known(name) as conn:
         job_id = operating().fire_by_hand(conn, name)
+        auditing.note(conn, "run_schedule", f"schedule {name}", why=why, job_id=job_id)
     console.out.print(f"job {job_id}")
 
 
 @app.command("pause")
-def pause(name: Name) -> None:
+def pause(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Let the schedule fire nothing until it is resumed."""
     with known(name) as conn:
         operating().pause(conn, name)
+        auditing.note(conn, "pause_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} is paused")
 
 
 @app.command("resume")
-def resume(name: Name) -> None:
+def resume(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Go on with the next time; those that were missed are skipped."""
     with known(name) as conn:
         operating().resume(conn, name)
+        auditing.note(conn, "resume_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} goes on")
 
 
@@ -74,6 +78,7 @@ def edit(
     cron: Annotated[
         str, typer.Argument(help='Five fields in UTC, such as "30 2 * * mon", or "every 30 s".')
     ],
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Give the schedule other times; they stay, also when a new version is deployed."""
     with known(name) as conn:
@@ -81,14 +86,16 @@ def edit(
             operating().edit(conn, name, cron)
         except ValueError as error:
             console.fail(str(error), code=2)
+        auditing.note(conn, "edit_schedule", f"schedule {name}", why=why, cron=cron)
     console.out.print(f"{name} fires at other times now: {cron}", markup=False)
 
 
 @app.command("reset")
-def reset(name: Name) -> None:
+def reset(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Give the schedule the timetable's own times again."""
     with known(name) as conn:
         operating().reset(conn, name)
+        auditing.note(conn, "reset_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} fires at the timetable's own times")
 
 

@@ -9,7 +9,8 @@ import typer
 from db import resyncs, sources
 from db.pool import Connection
 from db.resyncs import ListedSource, Run
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 from workers.jobs import ResyncSource, enqueue
 
@@ -71,11 +72,12 @@ def history(
 
 
 @app.command("resync")
-def resync(source: SourceArgument) -> None:
+def resync(source: SourceArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Ask whether a source changed, and index it if it did: now, whatever its times are."""
     with database() as conn:
         require_source(conn, source)
         job_id = enqueue(conn, ResyncSource(source))
+        auditing.note(conn, "resync_source", f"source {source}", why=why, job_id=job_id)
     console.out.print(f"job {job_id}")
 
 

@@ -7,7 +7,8 @@ from uuid import UUID
 import typer
 
 from db import spending
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,6 +41,7 @@ def list_tenants(
 def cap(
     tenant: Annotated[UUID, typer.Argument(help="The tenant's id.")],
     usd: Annotated[str, typer.Argument(metavar="USD|none", help="For a calendar month, in UTC.")],
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Cap what a tenant may spend on embedding; what waits for a higher cap goes on at once."""
     amount = parse_cap(usd)
@@ -47,6 +49,7 @@ def cap(
         if not spending.find_tenant(conn, tenant):
             console.fail(f"there is no tenant {tenant}", code=1)
         spending.set_cap(conn, tenant, amount)
+        auditing.note(conn, "cap_tenant", f"tenant {tenant}", why=why, cap_usd=usd)
     what = "no cap" if amount is None else f"a cap of {plain(amount)} USD a month"
     console.out.print(f"{tenant} has {what}", highlight=False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +12,8 @@ import typer
 
 from db import acting, webhooks
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -89,9 +90,9 @@ def list_deliveries(
 
 
 @app.command("test")
-def send_test(webhook: WebhookArgument) -> None:
+def send_test(webhook: WebhookArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Send a webhook a test event; prints the delivery's id."""
-    with as_owner(webhook) as conn:
+    with as_owner(webhook, Act("test_webhook", f"webhook {webhook}", why)) as conn:
         delivery = webhooks.send_test(conn, webhook)
     console.out.print(str(delivery))
 
@@ -99,10 +100,12 @@ def send_test(webhook: WebhookArgument) -> None:
 @app.command("redeliver")
 def redeliver(
     deliveries: Annotated[list[UUID], typer.Argument(help="Ids of deliveries.")],
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Send deliveries again: the same event ids and bodies, a new retry plan."""
     for delivery in deliveries:
-        with as_owner(delivery) as conn:
+        act = Act("redeliver", f"delivery {delivery}", why)
+        with as_owner(delivery, act) as conn:
             webhooks.redeliver(conn, delivery)
     console.out.print(f"{len(deliveries)} on their way")
 
@@ -111,25 +114,35 @@ def redeliver(
 def recover(
     webhook: WebhookArgument,
     since: Annotated[datetime, typer.Option(help="In UTC, e.g. 2026-01-31T14:00:00.")],
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Send again what failed, was blocked or cancelled since a time, oldest first."""
     total = 0
-    with as_owner(webhook) as conn:
+    with as_owner(webhook, Act("redeliver_lost", f"webhook {webhook}", why)) as conn:
         while sent := webhooks.recover(conn, webhook, since.replace(tzinfo=UTC)):
             total += sent
     console.out.print(f"{total} on their way")
 
 
 @app.command("enable")
-def enable(webhook: WebhookArgument) -> None:
+def enable(webhook: WebhookArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Activate a webhook again, with a clean record. `recover` sends what it missed."""
-    with as_owner(webhook) as conn:
+    with as_owner(webhook, Act("enable_webhook", f"webhook {webhook}", why)) as conn:
         webhooks.update(conn, webhook, is_active=True)
     console.out.print(f"{webhook} is active")
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What the audit log says of a command."""
+
+    action: str
+    target: str
+    why: str
+
+
 @contextmanager
-def as_owner(id: UUID) -> Iterator[Connection]:
+def as_owner(id: UUID, act: Act | None = None) -> Iterator[Connection]:
     """Act for whom a webhook, or a delivery's webhook, belongs to; a refusal ends the command."""
     with database() as conn:
         owner = webhooks.find_owner(conn, id)
@@ -142,6 +155,8 @@ def as_owner(id: UUID) -> Iterator[Connection]:
             if not isinstance(error, REFUSALS) and error.sqlstate != TOO_MANY_TESTS:
                 raise
             console.fail(str(error.diag.message_primary), code=1)
+        if act is not None:
+            auditing.note(conn, act.action, act.target, why=act.why)
 
 
 def shown(at: datetime | None) -> str:

@@ -1,17 +1,16 @@
 """`avivro workers`: which processes live, and letting one end in order."""
 
-import getpass
-import socket
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from db import audit, processes
+from db import processes
 from db.pool import Connection
 from db.processes import Process
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 from workers.dashboard.words import duration
 
@@ -49,7 +48,7 @@ def row(process: Process, now: datetime) -> tuple[object, ...]:
 @app.command("drain")
 def drain(
     process_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `workers list` shows it.")],
-    why: Annotated[str, typer.Option(help="Kept in the audit log.")] = "from the command line",
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Let a worker finish what it runs and end. Its `avivro worker` starts a fresh one."""
@@ -66,13 +65,6 @@ def drain(
 def ask(conn: Connection, process_id: UUID, why: str) -> processes.Asked | None:
     asked = processes.request_drain(conn, process_id)
     if asked is not None:
-        audit.append(
-            conn,
-            operator=f"cli:{getpass.getuser()}@{socket.gethostname()}",
-            role="admin",
-            action="drain_worker",
-            target=f"worker {asked.host}:{asked.pid}",
-            why=why,
-            details={"process_id": str(process_id)},
-        )
+        target = f"worker {asked.host}:{asked.pid}"
+        auditing.note(conn, "drain_worker", target, why=why, process_id=str(process_id))
     return asked
