@@ -37,7 +37,7 @@ WITH counted AS (
     FROM worker.jobs WHERE state IN ('dispatched', 'running') GROUP BY queue, kind, state
     UNION ALL
     SELECT queue, kind, 'discarded', count(*), NULL
-    FROM worker.jobs WHERE state = 'discarded' GROUP BY queue, kind
+    FROM worker.jobs WHERE state = 'discarded' AND %(with_discarded)s GROUP BY queue, kind
     UNION ALL
     SELECT queue, kind, 'scheduled', count(*), NULL
     FROM worker.jobs WHERE blocked AND state = 'scheduled' GROUP BY queue, kind

@@ -19,7 +19,7 @@ def sample(conn: Connection) -> bool:
     if history.is_sampled(conn):
         return False
     with conn.transaction():
-        depths = metrics.count_jobs(conn)
+        depths = metrics.count_jobs(conn, with_discarded=False)
         history.add_samples(conn, depths, queues=list(QUEUES))
     return True
 

@@ -182,7 +182,9 @@ def test_counting_jobs_reads_no_finished_row(conn: Connection) -> None:
     with conn.transaction():
         conn.execute(metrics.SQL.count_gently)
 
-        plan = conn.execute(b"EXPLAIN " + metrics.SQL.count_jobs).fetchall()
+        plan = conn.execute(
+            b"EXPLAIN " + metrics.SQL.count_jobs, {"with_discarded": True}
+        ).fetchall()
 
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan" not in text

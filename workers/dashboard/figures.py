@@ -13,17 +13,16 @@ from db.history import Bucket, Call, Finished, Oldest, Window
 from db.metrics import Depth
 from db.overview import Discard, NextSchedule, Slots
 from workers import health, runway
-from workers.dashboard.kept import Held, Kept
+from workers.dashboard.kept import Held, Kept, Pace
 from workers.dashboard.scales import keep_top
 from workers.dashboard.site import Site
 from workers.finding import Finding
 from workers.health_facts import Facts
 
 # Counting takes 0.3 s for a million waiting jobs: at most a twentieth of the time goes there.
-AGE_S = 2.0
-REST = 20
+NOW = Pace(age_s=2.0, rest=20, grace_s=10.0)
 # Full minutes change once a minute.
-HISTORY_AGE_S = 5.0
+PAST = Pace(age_s=5.0, rest=20, grace_s=60.0)
 HOUR_MIN = 60
 SLOTS = 30
 # Whole things: one failure shall not fill an axis.
@@ -107,13 +106,10 @@ class Figures:
         self._tops: dict[tuple[str, ...], float] = {}
         url = site.config.redis_url
         self._redis = None if url is None else runway.connect(url, timeout_s=health.PING_S)
-        self.pulse = Kept(self._read_pulse, age_s=AGE_S, rest=REST)
-        self.depths: Kept[Sequence[Depth] | None] = Kept(self._count_depths, age_s=AGE_S, rest=REST)
-        self.hour = Kept(self._read_hour, age_s=HISTORY_AGE_S, rest=REST)
-        self._pasts = {
-            name: Kept(self._reader_of(each), age_s=HISTORY_AGE_S, rest=REST)
-            for name, each in RANGES.items()
-        }
+        self.pulse = Kept(self._read_pulse, NOW)
+        self.depths: Kept[Sequence[Depth] | None] = Kept(self._count_depths, NOW)
+        self.hour = Kept(self._read_hour, PAST)
+        self._pasts = {name: Kept(PastReader(site, each), PAST) for name, each in RANGES.items()}
 
     def past(self, chosen: Range) -> Held[Past]:
         return self._pasts[chosen.name].get()
@@ -128,7 +124,7 @@ class Figures:
         """None where there are too many to count in time."""
         try:
             with self._site.read() as conn:
-                return metrics.count_jobs(conn)
+                return metrics.count_jobs(conn, with_discarded=False)
         except psycopg.errors.QueryCanceled:
             return None
 
@@ -168,9 +164,6 @@ class Figures:
             return RedisState(None, 0, 0, [health.redis_down(error)])
         used, most = (health.number(memory.get(name)) for name in ("used_memory", "maxmemory"))
         return RedisState(ms, used, most, health.judge_memory(memory))
-
-    def _reader_of(self, chosen: Range) -> "PastReader":
-        return PastReader(self._site, chosen)
 
     def _read_hour(self) -> Hour:
         with self._site.read() as conn:
