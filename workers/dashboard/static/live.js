@@ -28,6 +28,8 @@
     if (!here) return true;
     if (here.querySelector("details.act[open], [data-hold]:focus-within, tr.cur:focus-within"))
       return true;
+    // Rows with a tick stay: a fresh copy of the list has none.
+    if (here.querySelector("[data-hold] input:checked")) return true;
     const focused = document.activeElement;
     return (
       here.contains(focused) && focused.matches("input:not([type=checkbox]), select, textarea")
