@@ -16,7 +16,8 @@ WITH seen AS MATERIALIZED (
        AND r.started_at >= %(since)s LIMIT %(looked_max)s)
 ), parts AS (
     SELECT s.error_group, least(greatest(floor(extract(epoch FROM s.at - %(since)s::timestamptz)
-               / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz) * %(parts)s), 0),
+               / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)
+               * %(parts)s), 0),
                %(parts)s - 1)::int AS part, count(*)::int AS jobs
     FROM seen AS s GROUP BY 1, 2
 ), hit AS (

@@ -121,7 +121,8 @@ SET state = ended.state,
     result = ended.result,
     error_group = CASE WHEN ended.error IS NULL OR ended.state NOT IN ('retryable', 'discarded')
                        THEN j.error_group
-                       ELSE worker.fingerprint(ended.error ->> 'error', ended.error ->> 'trace') END,
+                       ELSE worker.fingerprint(ended.error ->> 'error',
+                                               ended.error ->> 'trace') END,
     errors = CASE WHEN ended.error IS NULL THEN j.errors
                   ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
                              THEN j.errors - 0 ELSE j.errors END)
