@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -94,13 +94,26 @@ def test_a_name_that_does_not_exist_costs_a_hash_too(desk: Desk, ada: str) -> No
     assert [each is None for each in judged] == [True, False]
 
 
-def test_a_hash_is_made_for_nobody_with_the_same_parameters() -> None:
-    hasher = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
+class Counting(PasswordHasher):
+    """Remembers which hashes it judged."""
 
-    found = Passwords(hasher)
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=16, parallelism=1)
+        self.judged: list[str] = []
 
-    assert "m=16,t=1,p=1" in found._nobodys
-    assert not found.is_right(None, PASSWORD)
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        self.judged.append(str(hash))
+        return super().verify(hash, password)
+
+
+def test_a_hash_is_judged_for_nobody_with_the_same_parameters() -> None:
+    hasher = Counting()
+    passwords = Passwords(hasher)
+
+    right = passwords.is_right(None, PASSWORD)
+
+    assert not right
+    assert ["m=16,t=1,p=1" in judged for judged in hasher.judged] == [True]
 
 
 def test_five_wrong_passwords_lock_the_name_for_the_right_one_too(

@@ -230,7 +230,7 @@ def test_a_code_works_once(desk: Desk) -> None:
     assert thief.client.get("/audit").status_code == 303
 
 
-def test_an_answer_belongs_to_the_browser_that_asked(desk: Desk) -> None:
+def test_an_answer_belongs_to_the_browser_that_asked(desk: Desk, provider: Oidc) -> None:
     address = go(desk.visitor())
     other = desk.visitor()
     go(other)
@@ -238,6 +238,8 @@ def test_an_answer_belongs_to_the_browser_that_asked(desk: Desk) -> None:
     without, with_another = desk.visitor().client.get(address), other.client.get(address)
 
     assert (without.status_code, with_another.status_code) == (403, 403)
+    # Neither code was even shown to the provider.
+    assert (len(provider.issued), provider.refusals) == (2, [])
 
 
 def test_a_made_up_answer_is_refused(desk: Desk) -> None:
