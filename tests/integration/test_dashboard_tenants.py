@@ -296,14 +296,20 @@ def test_a_weight_out_of_range_changes_nothing(conn: Connection, desk: Desk) -> 
 
 
 def test_a_weight_is_foreseen_in_words(conn: Connection, desk: Desk) -> None:
-    one, two = uuid4(), uuid4()
-    for tenant in (one, two):
+    one, two, held = uuid4(), uuid4(), uuid4()
+    for tenant in (one, two, held):
         add_jobs(conn, tenant, "available", 5)
+    lanes.set_weight(conn, one, 7.0)
+    lanes.pause(conn, scope="tenant", name=str(held))
     browser = desk.browser("viewer")
 
     page = browser.get(f"/tenants/{one}?weight=3")
+    of_held = browser.get(f"/tenants/{held}?weight=2")
+    of_nobody = browser.get(f"/tenants/{uuid4()}?weight=3")
 
     assert "75% of what knowledge starts, while one other waits there" in page
+    assert "20% of what knowledge starts, while 2 others wait there" in of_held
+    assert "75% beside one other tenant of weight 1" in of_nobody
     assert browser.status(f"/tenants/{one}?weight=300") == 400
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.backlog import Started, Waiting
-from workers.dashboard.fairness import Share, divide, jain, part_of, weigh
+from workers.dashboard.fairness import Share, divide, jain, weigh
 
 A, B, C = (UUID(int=n) for n in (1, 2, 3))
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -98,9 +98,3 @@ def test_jain_is_one_when_even_and_a_half_when_one_of_two_has_all(
     parts: list[tuple[float, float]], index: float | None
 ) -> None:
     assert jain(Share(got, fair) for got, fair in parts) == index
-
-
-def test_the_part_of_a_weight_counts_itself_once() -> None:
-    assert part_of(A, [A, B, C], {A: 2.0}) == 0.5
-    assert part_of(A, [B], {}) == 0.5
-    assert part_of(A, [], {A: 7.0}) == 1.0

@@ -97,9 +97,3 @@ def jain(shares: Iterable[Share]) -> float | None:
     parts = [share.got / share.fair for share in shares if share.fair >= 1]
     squares = sum(part * part for part in parts)
     return sum(parts) ** 2 / (len(parts) * squares) if squares else None
-
-
-def part_of(tenant: UUID, among: Iterable[UUID], weights: Mapping[UUID, float]) -> float:
-    """What part is the tenant's while all of these have work: 0.25 for a quarter."""
-    weight = weights.get(tenant, 1.0)
-    return weight / (weight + sum(weights.get(each, 1.0) for each in among if each != tenant))

@@ -1,12 +1,10 @@
 """What waits, runs and is held back, as of one look; the pages of queues and tenants tell of it."""
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
 from db import backlog, lanes, processes
@@ -14,41 +12,13 @@ from db.backlog import Flying, Hold, KindLimit, Later, Started, Waiting
 from db.lanes import Pause
 from db.pool import Connection
 from db.processes import Process
+from workers.dashboard.kept import Pace
 from workers.dashboard.words import duration
 
 WINDOW = timedelta(minutes=15)
-# Looking takes at most a tenth of the time, however many look.
-REST = 10
+# Looking takes at most a tenth of the time, however many look; nobody sees what is seconds old.
+PACE = Pace(age_s=0.0, rest=10.0, grace_s=2.0)
 NAME_CHARS_MAX = 60
-
-T = TypeVar("T")
-
-
-class Kept(Generic[T]):
-    """What is costly to read: it serves for ten times as long as reading it took."""
-
-    def __init__(self, read: Callable[[], T], *, age_s_min: float = 0.0) -> None:
-        self._read = read
-        self._age_s_min = age_s_min
-        self._lock = Lock()
-        self._found: T | None = None
-        self._fresh_until = 0.0
-
-    def get(self) -> T:
-        # Two who ask at once read once.
-        with self._lock:
-            began_at = time.monotonic()
-            if self._found is None or began_at >= self._fresh_until:
-                self._found = self._read()
-                ended_at = time.monotonic()
-                rest_s = max(self._age_s_min, REST * (ended_at - began_at))
-                self._fresh_until = ended_at + rest_s
-            return self._found
-
-    def forget(self) -> None:
-        """Whoever changed something wants to see it."""
-        with self._lock:
-            self._fresh_until = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the page of tenants says of each: its verdict, and the figures that it rests on."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,6 @@ from workers.dashboard.fairness import (
     WORST_FIRST,
     Share,
     Verdict,
-    part_of,
     weigh,
 )
 from workers.dashboard.flow import Brake, Brakes, Flow, shorten
@@ -104,6 +103,15 @@ def parse_tenant(text: str) -> UUID | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """Other tenants that wait in a queue, and the sum of their weights."""
+
+    queue: str
+    number: int
+    weight: float
+
+
 class Tally:
     """What is told of a flow, by tenant."""
 
@@ -113,8 +121,16 @@ class Tally:
         self.waiting: dict[UUID, list[Waiting]] = defaultdict(list)
         self.flying: dict[UUID, list[Flying]] = defaultdict(list)
         self.started: dict[UUID, list[Started]] = defaultdict(list)
+        self._waiters: dict[str, set[UUID]] = defaultdict(set)
+        paused = {pause.name for pause in flow.pauses if pause.scope == "tenant"}
         for waiter in flow.counts.waiting:
             self.waiting[waiter.tenant].append(waiter)
+            if str(waiter.tenant) not in paused:
+                self._waiters[waiter.queue].add(waiter.tenant)
+        self._weights = {
+            queue: sum(flow.weights.get(each, 1.0) for each in waiters)
+            for queue, waiters in self._waiters.items()
+        }
         for flyer in flow.counts.flying:
             self.flying[flyer.tenant].append(flyer)
         for starter in flow.counts.started:
@@ -144,6 +160,20 @@ class Tally:
             self.flow.weights.get(tenant, 1.0),
             pause is not None,
         )
+
+    def rivals(self, tenant: UUID) -> Rivals | None:
+        """Who waits beside it in the queue in which most of its work waits; None without any."""
+        jobs: Counter[str] = Counter()
+        for row in self.waiting.get(tenant, ()):
+            jobs[row.queue] += row.jobs
+        if not jobs:
+            return None
+        queue = jobs.most_common(1)[0][0]
+        waiters = self._waiters.get(queue, set())
+        weight = self._weights.get(queue, 0.0)
+        if tenant in waiters:
+            weight -= self.flow.weights.get(tenant, 1.0)
+        return Rivals(queue, len(waiters - {tenant}), weight)
 
     def by_minute(self, tenant: UUID) -> list[int]:
         """Jobs begun, the oldest minute first."""
@@ -225,36 +255,18 @@ def build_part(queue: str, rows: Sequence[Waiting], brakes: Brakes, at: datetime
     )
 
 
-def rivals(flow: Flow, tenant: UUID) -> tuple[str | None, set[UUID]]:
-    """The queue in which most of the tenant's work waits, and who waits there beside it."""
-    jobs: Counter[str] = Counter()
-    for row in flow.counts.waiting:
-        if row.tenant == tenant:
-            jobs[row.queue] += row.jobs
-    if not jobs:
-        return None, set()
-    queue = jobs.most_common(1)[0][0]
-    paused = {pause.name for pause in flow.pauses if pause.scope == "tenant"}
-    others = {
-        row.tenant
-        for row in flow.counts.waiting
-        if row.queue == queue and row.tenant != tenant and str(row.tenant) not in paused
-    }
-    return queue, others
+def foresee(tally: Tally, tenant: UUID, weights: Iterable[float]) -> list[tuple[float, str]]:
+    """What each weight would mean, in words."""
+    rivals = tally.rivals(tenant)
+    return [(weight, foresee_one(weight, rivals)) for weight in weights]
 
 
-def foresee(flow: Flow, tenant: UUID, weight: float) -> str:
-    """What a weight would mean, in words."""
-    queue, others = rivals(flow, tenant)
-    weights = {**flow.weights, tenant: weight}
-    if queue is None:
-        part = percent(part_of(tenant, [UUID(int=1)], weights))
+def foresee_one(weight: float, rivals: Rivals | None) -> str:
+    if rivals is None:
+        part = percent(weight / (weight + 1.0))
         return f"{part} beside one other tenant of weight 1; it has nothing waiting now"
-    part = percent(part_of(tenant, others, weights))
-    if not others:
-        return f"{part} of what {queue} starts, as now: nobody else waits there"
-    return f"{part} of what {queue} starts, while {count_others(others)} there"
-
-
-def count_others(others: Collection[UUID]) -> str:
-    return "one other waits" if len(others) == 1 else f"{len(others):,} others wait"
+    if not rivals.number:
+        return f"100% of what {rivals.queue} starts, as now: nobody else waits there"
+    part = percent(weight / (weight + rivals.weight))
+    others = "one other waits" if rivals.number == 1 else f"{rivals.number:,} others wait"
+    return f"{part} of what {rivals.queue} starts, while {others} there"

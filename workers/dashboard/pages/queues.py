@@ -15,8 +15,9 @@ from db import backlog, lanes, tenants
 from db.backlog import Ended, Runs
 from workers.dashboard import charts, flow
 from workers.dashboard.charts import Part
-from workers.dashboard.flow import Counts, Flow, Kept
+from workers.dashboard.flow import Counts, Flow
 from workers.dashboard.forms import Form, Refused
+from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.queue_rows import HOUR, STEP_S, QueueRow, build
 from workers.dashboard.site import Site
 from workers.dashboard.tenant_rows import name
@@ -26,7 +27,7 @@ from workers.jobs import KINDS, QUEUES
 HOLDS_SHOWN_MAX = 20
 TENANTS_SHOWN_MAX = 10
 # What ended changes slowly beside what waits.
-PAST_AGE_S = 5.0
+PAST_PACE = Pace(age_s=5.0, rest=20.0, grace_s=10.0)
 DEPTH = (
     ("scheduled", "p1"),
     ("available", "p2"),
@@ -57,8 +58,8 @@ def routes(site: Site) -> list[Route]:
 class Queues:
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._counts = Kept(self._count)
-        self._past = Kept(self._look_back, age_s_min=PAST_AGE_S)
+        self._counts = Kept(self._count, flow.PACE)
+        self._past = Kept(self._look_back, PAST_PACE)
 
     def _count(self) -> Counts:
         with self._site.read() as conn:
@@ -73,7 +74,7 @@ class Queues:
             )
 
     def _look(self) -> tuple[Flow, list[QueueRow]]:
-        counts, past = self._counts.get(), self._past.get()
+        counts, past = self._counts.get().value, self._past.get().value
         with self._site.read() as conn:
             now = flow.look(conn, counts)
         return now, build(now, past.runs, past.ended)
@@ -123,7 +124,6 @@ class Queues:
                 paused_by=request.state.operator.name,
             )
             act.details["recalled"] = recalled
-        self._counts.forget()
         return self._site.back(
             form,
             f"{scope.capitalize()} {what} is paused; {recalled:,} jobs came back from the runway.",
@@ -136,7 +136,6 @@ class Queues:
         ) as act:
             if not lanes.resume(act.conn, scope=scope, name=what):
                 raise Refused(f"{scope.capitalize()} {what} is not paused.", status=409)
-        self._counts.forget()
         return self._site.back(form, f"{scope.capitalize()} {what} goes on.")
 
 

@@ -17,8 +17,8 @@ from db.backlog import NOBODY
 from db.pool import Connection
 from workers.dashboard import flow
 from workers.dashboard.fairness import Share, jain
-from workers.dashboard.flow import Flow, Kept
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.kept import Kept
 from workers.dashboard.site import SAFE, Site
 from workers.dashboard.tenant_rows import (
     WEIGHT_MAX,
@@ -34,7 +34,7 @@ from workers.dashboard.tenant_rows import (
     parse_tenant,
 )
 
-ROWS_MAX = 100
+ROWS_MAX = 50
 IDLE_PER_PAGE = 50
 FOUND_MAX = 50
 ACCOUNTS_COUNTED_MAX = 10_000
@@ -83,7 +83,7 @@ def routes(site: Site) -> list[Route]:
 class Tenants:
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._counts = Kept(self._count)
+        self._counts = Kept(self._count, flow.PACE)
 
     def _count(self) -> flow.Counts:
         with self._site.read() as conn:
@@ -94,7 +94,7 @@ class Tenants:
         wanted = query.get("q", "").strip()[:SEARCH_CHARS_MAX]
         if tenant := parse_tenant(wanted):
             return RedirectResponse(f"/tenants/{tenant}", 303, headers=SAFE)
-        counts = self._counts.get()
+        counts = self._counts.get().value
         with self._site.read() as conn:
             tally = Tally(flow.look(conn, counts))
             rows = build(tally)
@@ -112,7 +112,7 @@ class Tenants:
             ruler=rule([row.share for row in shown]),
             strip=slice_starts(tally, names),
             figures=summarize(tally, rows),
-            foreseen=foresee_all(tally.flow, shown),
+            foreseen=foresee_all(tally, shown),
             wanted=wanted,
             found=found,
             idle=idle,
@@ -122,7 +122,7 @@ class Tenants:
     def show_one(self, request: Request) -> Response:
         tenant = named_tenant(request.path_params["tenant"])
         query = query_of(request)
-        counts = self._counts.get()
+        counts = self._counts.get().value
         with self._site.read() as conn:
             tally = Tally(flow.look(conn, counts))
             account = tenants.list_accounts(conn, [tenant]).get(tenant)
@@ -143,8 +143,8 @@ class Tenants:
             discards=discards,
             history=history,
             usage=usage,
-            foreseen=foresee_all(tally.flow, [row]),
-            tried=foresee(tally.flow, tenant, parse_weight(try_weight)) if try_weight else "",
+            foreseen=foresee_all(tally, [row]),
+            tried=foresee(tally, tenant, [parse_weight(try_weight)]) if try_weight else [],
             try_weight=try_weight,
             limits=LIMITS,
         )
@@ -161,7 +161,6 @@ class Tenants:
                 paused_by=request.state.operator.name,
             )
             act.details["recalled"] = recalled
-        self._counts.forget()
         return self._site.back(
             form, f"Tenant {tenant} is paused; {recalled:,} jobs came back from the runway."
         )
@@ -171,7 +170,6 @@ class Tenants:
         with self._site.act(request, "resume_tenant", target=target(tenant), why=form.why) as act:
             if not lanes.resume(act.conn, scope="tenant", name=str(tenant)):
                 raise Refused(f"Tenant {tenant} is not paused.", status=409)
-        self._counts.forget()
         return self._site.back(form, f"Tenant {tenant} goes on.")
 
     def weigh(self, request: Request, form: Form) -> Response:
@@ -273,13 +271,10 @@ def rule(shares: Sequence[Share]) -> Ruler:
     return Ruler(step * count, [step * n for n in range(count + 1)])
 
 
-def foresee_all(now: Flow, rows: Sequence[TenantRow]) -> dict[UUID, list[tuple[float, str]]]:
+def foresee_all(tally: Tally, rows: Sequence[TenantRow]) -> dict[UUID, list[tuple[float, str]]]:
     """By tenant, what some weights would mean; its own among them."""
     return {
-        row.name.id: [
-            (weight, foresee(now, row.name.id, weight))
-            for weight in sorted({*WEIGHTS_SHOWN, row.weight})
-        ]
+        row.name.id: foresee(tally, row.name.id, sorted({*WEIGHTS_SHOWN, row.weight}))
         for row in rows
     }
 

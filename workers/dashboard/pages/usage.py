@@ -17,8 +17,8 @@ from db import tenants, usage_days
 from db.usage_days import UNPRICED_MAX, DaySum, Spender
 from workers.dashboard import charts
 from workers.dashboard.charts import Series
-from workers.dashboard.flow import Kept
 from workers.dashboard.forms import query_of
+from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.site import Site
 from workers.dashboard.tenant_rows import name
 from workers.dashboard.usage_book import DAY, open_book
@@ -33,7 +33,7 @@ SPENDERS_SEEN_MAX = 500
 NEAR_MAX = 20
 MODEL_CHARS_MAX = 60
 NO_MODEL = "no model"
-SPENDERS_AGE_S = 20.0
+SPENDERS_PACE = Pace(age_s=20.0, rest=20.0, grace_s=20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class UsagePage:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._book = open_book(site)
-        self._spenders = Kept(self._list_spenders, age_s_min=SPENDERS_AGE_S)
+        self._spenders = Kept(self._list_spenders, SPENDERS_PACE)
 
     def _list_spenders(self) -> tuple[list[Spender], list[Spender]]:
         """Of today and of this month."""
@@ -108,7 +108,7 @@ class UsagePage:
         sums = [each for day in shown for each in counted.sums.get(day, ())]
         label = label_type if by == "type" else label_model
         shades = shade(sums, label)
-        spenders = merge(*self._spenders.get())
+        spenders = merge(*self._spenders.get().value)
         with self._site.read() as conn:
             near = usage_days.list_near_limits(conn, rows_max=NEAR_MAX + 1)
             budgets = usage_days.list_spent_budgets(conn, rows_max=NEAR_MAX)
