@@ -16,7 +16,7 @@ STATES = (
     *("uncertain", "failed", "queued", "sending", "bounced", "complained"),
     *("sent", "delivered", "opened", "clicked"),
 )
-WEEK_MAX = 500_000
+WEEK_MAX = 300_000
 COUNT_MAX = 10_000
 SCAN_MAX = 20_000
 REASONS_SCAN_MAX = 2_000

@@ -16,9 +16,10 @@ from starlette.routing import Route
 
 from db import emails, suppressions, watched_emails
 from db.pool import Connection
-from db.watched_emails import STATES, Filter
+from db.watched_emails import STATES, Filter, States
 from workers.dashboard import mail_reasons, masks
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.listing import (
     path_id,
     pattern_of,
@@ -45,12 +46,15 @@ TOLD = {
     "resend": "on its way again",
 }
 NOTE_CHARS_MAX = 500
+# Counting a week of mails takes a while: it is done once for all who look.
+STATES_PACE = Pace(age_s=5.0, rest=20.0, grace_s=30.0)
 HASH_CHARS = 12
 
 
 def routes(site: Site) -> list[Route]:
+    states = Kept(partial(read_states, site), STATES_PACE)
     return [
-        site.page("/email", partial(show_list, site)),
+        site.page("/email", partial(show_list, site, states)),
         site.page("/email/settle-all", partial(preview, site), role="operator"),
         site.action("/email/settle-all", partial(settle_all, site)),
         site.action("/email/settle", partial(settle, site)),
@@ -89,7 +93,12 @@ def read_asked(fields: Mapping[str, str]) -> Asked:
     )
 
 
-def show_list(site: Site, request: Request) -> Response:
+def read_states(site: Site) -> Mapping[str, States]:
+    with site.read() as conn:
+        return watched_emails.count_states(conn)
+
+
+def show_list(site: Site, states: Kept[Mapping[str, States]], request: Request) -> Response:
     fields = query_of(request)
     asked, before = read_asked(fields), read_place(fields)
     plain = not asked.fields and before is None
@@ -98,7 +107,6 @@ def show_list(site: Site, request: Request) -> Response:
             conn, asked.wanted, before=before, rows_max=PAGE_ROWS + 1
         )
         more = {
-            "states": watched_emails.count_states(conn),
             "unsettled": watched_emails.count_unsettled(conn),
             "suppressed": list_suppressions(conn, fields),
             **(overview(conn) if plain else {}),
@@ -115,6 +123,7 @@ def show_list(site: Site, request: Request) -> Response:
         plain=plain,
         rows=rows,
         older=older,
+        states=states.get().value,
         order=STATES,
         spans=tuple(SPANS),
         outcomes=OUTCOMES,
