@@ -80,7 +80,7 @@ def judge_discards(facts: Facts) -> Iterator[Finding]:
             do="See which error they share; replay the group when its cause is mended.",
             runbook="discards",
             links=(
-                ("Errors", f"/errors?kind={row.kind}"),
+                ("Errors", "/errors"),
                 ("The jobs", f"/jobs?q=kind%3A{row.kind}+state%3Adiscarded+finished%3C15m"),
             ),
         )

@@ -9,6 +9,7 @@ import typer
 
 from db.pool import Connection
 from tests.dashboard_world import Desk, open_desk
+from tests.unit.test_findings import TROUBLES, judge
 from workers.cli import app
 from workers.dashboard.pages.runbooks import FOLDER, SLUGS
 from workers.finding import Runbook
@@ -92,3 +93,18 @@ def test_runbooks_are_short_and_name_what_there_is(slug: str) -> None:
         assert not known[command] or verb in known[command]
     for target in re.findall(r"\]\(/runbooks/([^)]+)\)", text):
         assert target in SLUGS
+
+
+def test_whatever_a_finding_or_a_runbook_links_leads_to_a_page(desk: Desk) -> None:
+    links = {
+        link for seen in TROUBLES.values() for finding in judge(seen) for link in finding.links
+    }
+    paths = {path for _, path in links}
+    for slug in SLUGS:
+        paths |= set(re.findall(r"\]\((/[^)]*)\)", (FOLDER / f"{slug}.md").read_text()))
+    browser = desk.browser("viewer")
+
+    broken = {path: browser.status(path) for path in paths if browser.status(path) != 200}
+
+    assert len(paths) > 15
+    assert broken == {}

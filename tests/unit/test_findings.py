@@ -1,20 +1,24 @@
 """What is concluded from what was read, and that each finding has its page."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from db.health import Calls, Counted, Crew, Discards, LateSchedule, Lost, QueueState, Server
 from db.lanes import Pause
+from workers.dashboard import filtering
+from workers.dashboard.filtering import Known
 from workers.finding import Finding, Runbook, jobs_in_words, span
 from workers.health import judge_memory, redis_down
 from workers.health_facts import Facts
 from workers.health_flow import judge_flow
 from workers.health_work import judge_work
-from workers.jobs import QUEUES
+from workers.jobs import KINDS, QUEUES
 from workers.targets import TARGETS_S
 
 RUNBOOKS = Path(__file__).parents[2] / "workers" / "dashboard" / "runbooks"
@@ -144,3 +148,15 @@ def test_counts_that_were_cut_say_so() -> None:
         "2 jobs",
         "more than 1,000 jobs",
     ]
+
+
+def test_jobs_are_asked_for_in_words_that_the_filter_understands() -> None:
+    text = "".join(path.read_text() for path in RUNBOOKS.glob("*.md"))
+    paths = set(re.findall(r"\]\((/jobs\?[^)]*)\)", text))
+    for seen in TROUBLES.values():
+        paths |= {path for finding in judge(seen) for _, path in finding.links}
+
+    filters = [query for path in paths for query in parse_qs(urlsplit(path).query).get("q", [])]
+
+    assert len(filters) > 5
+    assert all(filtering.parse(query, Known(KINDS, QUEUES)).terms for query in filters)
