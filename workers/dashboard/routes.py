@@ -21,6 +21,7 @@ from workers.dashboard.pages import (
     tenants,
     usage,
     webhooks,
+    workers,
 )
 from workers.dashboard.shipped import Shipped
 from workers.dashboard.site import Site
@@ -39,6 +40,7 @@ PAGES: tuple[Page, ...] = (
     errors,
     schedules,
     queues,
+    workers,
     tenants,
     usage,
     knowledge,
