@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -16,6 +17,7 @@ from pipelines.errors import Permanent
 from pipelines.gateways.addresses import Egress
 from pipelines.gateways.mail import read_route
 from pipelines.sealing import parse_keys
+from workers import admission
 from workers.networks import Network, parse_networks
 
 LOCAL = "local"
@@ -31,8 +33,8 @@ RECEIVER_S = 15.0
 RECEIVER_S_MAX = 60.0
 WAIT_S_MAX = 31 * 86_400.0
 PER_MINUTE_MAX = 10**12
-# What answers without a login, unless it is closed.
-CLOSABLE = ("metrics", "healthz", "readyz")
+
+T = TypeVar("T")
 
 
 class ConfigError(Exception):
@@ -125,10 +127,10 @@ def read(env: Mapping[str, str]) -> Config:
         log_format=log_format(env),
         dashboard_host=env.get("DASHBOARD_HOST", "127.0.0.1"),
         dashboard_port=port(env, "DASHBOARD_PORT", default=8800),
-        dashboard_closed=dashboard_closed(env),
-        dashboard_trusted_proxies=trusted_proxies(env),
+        dashboard_closed=parsed(env, "DASHBOARD_CLOSED", admission.parse_closed),
+        dashboard_trusted_proxies=parsed(env, "DASHBOARD_TRUSTED_PROXIES", parse_networks),
         dashboard_trusted_header=trusted_header(env),
-        dashboard_default_role=default_role(env),
+        dashboard_default_role=parsed(env, "DASHBOARD_DEFAULT_ROLE", admission.parse_role),
         oidc_issuer=oidc_issuer(env),
         oidc_client_id=env.get("OIDC_CLIENT_ID"),
         oidc_client_secret=env.get("OIDC_CLIENT_SECRET"),
@@ -265,48 +267,22 @@ def port(env: Mapping[str, str], name: str, *, default: int) -> int:
     return int(value)
 
 
-def dashboard_closed(env: Mapping[str, str]) -> frozenset[str]:
-    """Which of CLOSABLE are answered with 404."""
-    names = frozenset(part.strip() for part in env.get("DASHBOARD_CLOSED", "").split(","))
-    if unknown := sorted(names - {"", *CLOSABLE}):
-        raise ConfigError(
-            f"DASHBOARD_CLOSED names {unknown[0]!r}; there are {', '.join(CLOSABLE)}, for "
-            "example metrics,readyz"
-        )
-    return names - {""}
-
-
-def trusted_proxies(env: Mapping[str, str]) -> tuple[Network, ...]:
+def parsed(env: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T:
+    """Raises ConfigError that names the variable; unset reads as empty."""
     try:
-        return parse_networks(env.get("DASHBOARD_TRUSTED_PROXIES", ""))
+        return parse(env.get(name, ""))
     except ValueError as error:
-        raise ConfigError(f"DASHBOARD_TRUSTED_PROXIES: {error}; for example 10.0.0.0/8") from error
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def trusted_header(env: Mapping[str, str]) -> str | None:
-    name = env.get("DASHBOARD_TRUSTED_HEADER")
-    if name is None:
-        return None
-    if re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) is None:
-        raise ConfigError(
-            f"DASHBOARD_TRUSTED_HEADER: {name[:40]!r} is no header, for example X-Forwarded-User"
-        )
-    if not trusted_proxies(env):
+    name = parsed(env, "DASHBOARD_TRUSTED_HEADER", admission.parse_header)
+    if name is not None and "DASHBOARD_TRUSTED_PROXIES" not in env:
         raise ConfigError(
             "DASHBOARD_TRUSTED_HEADER needs DASHBOARD_TRUSTED_PROXIES, or anybody could send it; "
             "for example 10.0.0.0/8"
         )
     return name
-
-
-def default_role(env: Mapping[str, str]) -> str | None:
-    """None lets nobody in who was not added by name."""
-    role = env.get("DASHBOARD_DEFAULT_ROLE")
-    if role not in (None, "viewer", "operator"):
-        raise ConfigError(
-            f"DASHBOARD_DEFAULT_ROLE is viewer or operator, not {role}; admins are added by name"
-        )
-    return role
 
 
 def oidc_issuer(env: Mapping[str, str]) -> str | None:

@@ -23,7 +23,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         try:
             network = ip_network(each)
         except ValueError as error:
-            raise ValueError(f"{each!r} is no network: {error}") from None
+            raise ValueError(f"{each!r} is no network ({error}); for example 10.0.0.0/8") from None
         if network.prefixlen == 0:
             raise ValueError(f"{each} is everybody; name the proxies alone")
         networks.append(network)

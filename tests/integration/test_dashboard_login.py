@@ -325,11 +325,13 @@ def test_nothing_is_open_before_a_password_of_ones_own(desk: Desk, conn: Connect
     visitor.sign_in("admin", password)
 
     away = visitor.client.get("/audit")
+    live = visitor.client.get("/live")
     refused = visitor.post("/operators/add", name="eve", role="admin", why="x")
     short = visitor.post("/account/password", new="too short", again="too short")
     done = visitor.post("/account/password", new=PASSWORD, again=PASSWORD, next="/audit")
 
     assert away.headers["location"] == "/account"
+    assert live.status_code == 401
     assert refused.status_code == 403
     assert short.status_code == 400
     assert done.headers["location"] == "/audit"

@@ -102,9 +102,10 @@ class Site:
         self._templates = environment()
 
     def knows(self, request: Request) -> bool:
-        """Whether anybody who is logged in asks. Raises nothing while Postgres is away."""
+        """Whether anybody who may read asks. Raises nothing while Postgres is away."""
         try:
-            return self.sessions.find(request) is not None
+            operator = self.sessions.find(request)
+            return operator is not None and not operator.must_change_password
         except psycopg.OperationalError:
             return False
 
