@@ -109,9 +109,14 @@ class Brakes:
         self._tokens = dict(flow.buckets)
         self._paused = {(pause.scope, pause.name): pause for pause in flow.pauses}
         self._threads = {queue: flow.threads_of(queue) for queue in known_queues(flow)}
+        self._found: dict[Waiting, Brake | None] = {}
 
     def find(self, waiting: Waiting) -> Brake | None:
-        return self._operators(waiting) or self._capacity(waiting) or self._limits(waiting)
+        if waiting not in self._found:
+            self._found[waiting] = (
+                self._operators(waiting) or self._capacity(waiting) or self._limits(waiting)
+            )
+        return self._found[waiting]
 
     def _operators(self, waiting: Waiting) -> Brake | None:
         if pause := self._paused.get(("tenant", str(waiting.tenant))):

@@ -140,7 +140,7 @@ class Tally:
         self.shares = weigh(flow.counts.started, is_open, flow.weights)
 
     def describe(self, tenant: UUID) -> TenantRow:
-        """Without the name that only an account has."""
+        """Without its name and its minutes, which only few are shown with."""
         parts = build_backlog(self.waiting.get(tenant, ()), self.brakes, self.flow.counts.at)
         share = self.shares.get(tenant, NO_SHARE)
         pause = self.flow.pause_of("tenant", str(tenant))
@@ -155,7 +155,7 @@ class Tally:
             parts,
             sum(row.running for row in flying),
             sum(row.dispatched for row in flying),
-            self.by_minute(tenant),
+            (),
             drain_s(parts, rate) if verdict not in ("held", "stopped") else None,
             self.flow.weights.get(tenant, 1.0),
             pause is not None,
@@ -193,9 +193,9 @@ def build(tally: Tally) -> list[TenantRow]:
     return sorted(rows, key=lambda r: (WORST_FIRST.index(r.verdict), -r.oldest_s, r.name.id))
 
 
-def called(rows: Iterable[TenantRow], accounts: Mapping[UUID, Account]) -> list[TenantRow]:
-    """The rows, with names of those that have an account."""
-    return [replace(row, name=name(row.name.id, accounts.get(row.name.id))) for row in rows]
+def complete(tally: Tally, row: TenantRow, account: Account | None) -> TenantRow:
+    tenant = row.name.id
+    return replace(row, name=name(tenant, account), by_minute=tally.by_minute(tenant))
 
 
 def drain_s(parts: Iterable[Backlog], rate_per_s: float) -> float | None:

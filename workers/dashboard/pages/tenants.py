@@ -28,7 +28,7 @@ from workers.dashboard.tenant_rows import (
     Tally,
     TenantRow,
     build,
-    called,
+    complete,
     foresee,
     name,
     parse_tenant,
@@ -98,11 +98,11 @@ class Tenants:
         with self._site.read() as conn:
             tally = Tally(flow.look(conn, counts))
             rows = build(tally)
-            shown = [*rows[:ROWS_MAX]]
+            shown = rows[:ROWS_MAX]
             known = tenants.list_accounts(conn, [row.name.id for row in shown])
             found = find(conn, wanted)
             idle = page_idle(conn, query, [row.name.id for row in rows])
-        shown = called(shown, known)
+        shown = [complete(tally, row, known.get(row.name.id)) for row in shown]
         names = {row.name.id: row.name for row in shown}
         return self._site.show(
             request,
