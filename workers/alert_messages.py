@@ -35,13 +35,13 @@ def compose(notice: Notice, *, public_url: str | None) -> Message:
     subject = f"Recovered: {title}" if is_over else f"{WORDS[notice.level].title()}: {title}"
     lines = over(notice) if is_over else [notice.evidence, f"What to do: {notice.advice}"]
     lines.append(f"Runbook: {runbook_address(notice.runbook, public_url)}")
-    text = "\n\n".join([title, *lines])[:TEXT_CHARS_MAX]
+    text = "\n\n".join(lines)[:TEXT_CHARS_MAX]
     return Message(
         # A random one would differ from attempt to attempt.
         id=uuid5(NAMESPACE_URL, f"{notice.alert_id}/{notice.opened_at}/{notice.event}"),
         subject=f"[Avivro] {subject}",
-        text=text,
-        payload={"text": f"{subject}\n{text}", "alert": payload_of(notice, public_url)},
+        text=f"{title}\n\n{text}",
+        payload={"text": f"{subject}\n\n{text}", "alert": payload_of(notice, public_url)},
     )
 
 
