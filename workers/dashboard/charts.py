@@ -35,7 +35,7 @@ PLOT_TOP, UNDER = 12.0, 20.0
 BAR_PX_MIN = 1.5
 PART_MIN, PART_GAP = 0.6, 0.3
 LABEL_APART_X, LABEL_APART_Y = 0.16, 13.0
-LABEL_PLACES = (0.6, 0.22, 0.8, 0.4, 0.1, 0.7, 0.3, 0.5)
+LABEL_PLACES = (0.6, 0.22, 0.8, 0.4, 0.1, 0.7, 0.3, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
