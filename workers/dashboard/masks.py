@@ -14,8 +14,9 @@ HIDDEN = "\u2026"
 
 def cut(text: str | None, chars_max: int = TEXT_CHARS_MAX) -> str:
     """One line of at most so many characters."""
-    plain = " ".join(UNFIT.sub(" ", (text or "")[: chars_max + 1]).split())
-    return plain if len(plain) <= chars_max else plain[: chars_max - 1] + HIDDEN
+    given = text or ""
+    plain = " ".join(UNFIT.sub(" ", given[:chars_max]).split())
+    return plain if len(given) <= chars_max else plain[: chars_max - 1] + HIDDEN
 
 
 def name(text: str | None) -> str:
