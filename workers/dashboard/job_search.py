@@ -19,18 +19,21 @@ from workers.dashboard.filtering import Filter
 from workers.dashboard.job_conditions import conditions_of, is_costly
 
 # A page may spend so much on its rows; what it cannot find then, "go on" does.
-SEARCH_S_MAX = 0.1
+SEARCH_S_MAX = 0.08
 # Gathering the jobs of a bulk action may take longer than a page.
 GATHER_S_MAX = 4.0
 STEP_ROWS_MIN = 1_000
 STEP_ROWS_MAX = 50_000
-STEP_S = 0.05
+STEP_S = 0.03
 UNFINISHED_MAX = 50_000
 COUNT_MAX = 10_000
 COSTLY_COUNT_MAX = 2_000
 HINT_COUNT_MAX = 3_000
 HINT_COSTLY_MAX = 1_000
-HINTS_S_MAX = 0.08
+# What is worth having, but not worth waiting for, is left out when a page took so long already.
+PAGE_S_MAX = 0.15
+COUNT_S = 0.015
+COUNT_MIN = 1_000
 CHART_SPAN = timedelta(hours=1)
 CHART_ROWS_MAX = 10_000
 
@@ -82,6 +85,9 @@ class Search:
         self.wanted = wanted
         self.now = job_list.read_now(conn)
         self._conn = conn
+        self._began_at = time.monotonic()
+        # Rows looked at in a second, as far as that was seen: the machine may be busy.
+        self._rate = float("inf")
         self._unfinished = job_list.count_unfinished(conn, rows_max=UNFINISHED_MAX)
 
     def list_page(self, *, after: Place, rows_max: int) -> Page:
@@ -135,6 +141,7 @@ class Search:
                 return found, None, looked
             looked, after = looked + look, edge
             ended_at = time.monotonic()
+            self._rate = look / max(ended_at - stepped_at, 0.000_1)
             if ended_at - began_at >= budget_s:
                 return found, after, looked
             look = next_step(look, ended_at - stepped_at)
@@ -164,6 +171,7 @@ class Search:
     def _count(self, wanted: Filter, most: int, costly: int) -> dict[str, Counted]:
         asked = conditions_of(wanted, self.now)
         look = costly if is_costly(asked) else most
+        look = int(max(min(look, self._rate * COUNT_S), min(look, COUNT_MIN)))
         source, _ = self._source(wanted, asked)
         if source.name in ("look_at_ids", "look_at_group"):
             return self._count_in(source, asked, look)
@@ -171,7 +179,7 @@ class Search:
         found: dict[str, Counted] = {}
         if states - FINISHED:
             unfinished = Source("look_at_unfinished", {"states": sorted(states - FINISHED)})
-            found |= self._count_in(unfinished, asked, max(look, most * 2))
+            found |= self._count_in(unfinished, asked, look * 2)
         for state in states & FINISHED:
             found |= self._count_in(finished(state, asked), asked, look)
         return {state: found.get(state, Counted(0)) for state in STATES if state in states}
@@ -192,9 +200,8 @@ class Search:
     def hints(self) -> list[tuple[Filter, str, Counted]]:
         """What would match without one of the terms: the filter, that term, how many."""
         found = []
-        began_at = time.monotonic()
         for term in self.wanted.terms:
-            if time.monotonic() - began_at > HINTS_S_MAX:
+            if self._is_late():
                 break
             less = self.wanted.without(term)
             total = self._sum(self._count(less, HINT_COUNT_MAX, HINT_COSTLY_MAX))
@@ -202,12 +209,15 @@ class Search:
                 found.append((less, str(term), total))
         return found
 
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._began_at > PAGE_S_MAX
+
     def _sum(self, counts: dict[str, Counted]) -> Counted:
         return sum(counts.values(), Counted(0))
 
     def count_discards(self) -> dict[datetime, int] | None:
         """By minute of the last hour; None where too many rows would have to be looked at."""
-        if "discarded" not in self.wanted.states():
+        if "discarded" not in self.wanted.states() or self._is_late():
             return None
         asked = conditions_of(self.wanted, self.now)
         hour = Condition("finished_from", {"at": self.now - CHART_SPAN})

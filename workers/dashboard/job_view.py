@@ -66,7 +66,8 @@ class Asked:
 
     def narrowed(self, text: str) -> str:
         """With one more condition, as text."""
-        return address("/jobs", {"q": f"{self.text} {text}".strip()})
+        terms = dict.fromkeys([*map(str, self.filter.terms), text])
+        return address("/jobs", {"q": " ".join(terms)})
 
 
 @dataclass(frozen=True, slots=True)
