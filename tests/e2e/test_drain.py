@@ -30,11 +30,14 @@ def test_a_drained_worker_ends_what_it_runs_and_claims_nothing_more(
     (long,) = enqueue(conn, 1, sleep_ms=LONG_MS, effect="long")
     wait_until(lambda: get(conn, long).state == "running", "the long job runs")
 
+    listed = json.loads(commands.run("workers", "list", "--json").stdout)
     asked = commands.run("workers", "drain", str(old.id), "--why", "a test", "--json")
     wait_until(lambda: replaced(conn, old), "another process works in its place")
     later = enqueue(conn, 20, sleep_ms=20, effect="later")
     wait_until(all_in(conn, later, "completed"), "what came later")
 
+    assert {each["role"] for each in listed} == {"worker", "dispatcher"}
+    assert str(old.id) in {each["id"] for each in listed}
     assert json.loads(asked.stdout) == {"id": str(old.id), "host": old.host, "pid": old.pid}
     assert {get(conn, job_id).worker_id for job_id in later}.isdisjoint({old.id})
     assert get(conn, long).state == "running"

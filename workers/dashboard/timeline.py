@@ -39,7 +39,7 @@ class Span:
 def draw(row: JobRow, tries: Sequence[Try]) -> Markup | None:
     """None where nothing has happened yet."""
     moments = list(list_moments(row, tries))
-    if len(moments) < 2 or max(moments) <= min(moments):
+    if not (tries or is_waiting(row)) or max(moments) <= min(moments):
         return None
     span = Span(min(moments), (max(moments) - min(moments)).total_seconds())
     waits = is_waiting(row)
