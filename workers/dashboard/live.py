@@ -57,7 +57,7 @@ def label(counts: badges.Badges) -> dict[str, dict[str, str]]:
         "/queues": (counts.paused_queues, "{} paused", "warn"),
         "/tenants": (counts.paused_tenants, "{} held", "warn"),
         "/knowledge": (counts.failing_sources, "{} failing", "warn"),
-        "/webhooks": (counts.stopped_webhooks, "{} open", "bad"),
+        "/webhooks": (counts.stopped_webhooks, "{} cut off", "bad"),
         "/email": (counts.uncertain_emails, "{} to settle", "bad"),
     }
     return {
