@@ -17,6 +17,7 @@ NAME_MAX = 60
 ERROR_MAX = 200
 DISCARDS_SHOWN = 10
 COUNT_MAX = 10_000
+FEW = 2_000
 
 T = TypeVar("T")
 
@@ -79,8 +80,8 @@ def count_discards(conn: Connection) -> int:
 
 
 def has_jobs(conn: Connection) -> bool:
-    """Whether there is any job; finished ones are pruned after a while."""
-    return bool(number(conn, SQL.has_jobs))
+    """Whether anybody enqueued a job, besides the clock; finished ones are pruned in the end."""
+    return bool(number(conn, SQL.has_jobs, {"few": FEW}))
 
 
 def number(

@@ -31,6 +31,8 @@ from workers.dashboard.words import duration
 from workers.metrics import DISPATCH_LAG, DURATION
 
 BANNERS_SHOWN = 2
+# Of those that are not shown.
+NAMED_MAX = 4
 # Older figures say how old they are.
 AGED_S = 5.0
 DEPTH_CSS = {
@@ -70,7 +72,8 @@ def routes(site: Site) -> list[Route]:
             chosen=chosen,
             pulse=pulse.value,
             findings=pulse.value.findings[:BANNERS_SHOWN],
-            more=len(pulse.value.findings) - BANNERS_SHOWN,
+            more=pulse.value.findings[BANNERS_SHOWN:],
+            named_max=NAMED_MAX,
             stages=path_strip.build(seen_of(pulse.value, hour.value, past.value)),
             rows=rows,
             drawn={row.queue: draw(row, figures, chosen) for row in rows},
@@ -78,7 +81,7 @@ def routes(site: Site) -> list[Route]:
             depth_css=DEPTH_CSS,
             is_counted=depths.value is not None,
             aged_s=aged_s(pulse, depths),
-            is_first=not pulse.value.has_jobs and not hour.value.finished,
+            is_first=not pulse.value.has_jobs,
             **draw_hour(hour.value, rows, figures),
         )
 
