@@ -22,6 +22,7 @@ from workers.dashboard.pages import jobs as jobs_page
 
 HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 BULK_FORM = re.compile(r'<form method="post" action="/jobs/bulk".*?</form>', re.DOTALL)
+SENDS_MAX = 5
 ROW = re.compile(r'id="job-(\d+)"')
 
 
@@ -63,6 +64,15 @@ def send(browser: Browser, fields: dict[str, str], **more: object) -> str:
     status, text = browser.send("/jobs/bulk", **{"why": "because a test asks", **fields, **more})
     assert status == 303, text[:3000]
     return text
+
+
+def send_again(browser: Browser, fields: dict[str, str], **more: object) -> None:
+    """As an operator does who is told that others hold these jobs."""
+    for _ in range(SENDS_MAX):
+        status, text = browser.send("/jobs/bulk", **{"why": "because", **fields, **more})
+        if status != 503:
+            break
+    assert status == 303, text[:3000]
 
 
 def shown(page: str) -> list[int]:
@@ -372,7 +382,7 @@ def test_bulk_actions_and_a_working_engine_never_wait_crosswise(
         for action in ("priority", "retry", "discard", "retry", "cancel", "retry", "replay"):
             form = preview(browser, f"/jobs?q=kind:probe+id<=1000&preview={action}&all=1")
             if form:
-                send(browser, form, priority=1, sure=str(len(bulk.unpack(form["ids"]))))
+                send_again(browser, form, priority=1, sure=str(len(bulk.unpack(form["ids"]))))
 
     workers = [threading.Thread(target=work) for _ in range(2)]
     for each in workers:
