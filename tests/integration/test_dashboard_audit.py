@@ -47,7 +47,7 @@ def test_the_newest_entry_comes_first_with_its_details(desk: Desk, conn: Connect
     page = desk.browser("viewer").get("/audit")
 
     assert ids(page) == [new, old]
-    for text in ("eve", "by hand", "<dt>jobs</dt>", "<dd>12</dd>", "only ever added"):
+    for text in ("eve", "by hand", "<dt>jobs</dt>", "<dd>12</dd>", "refuses to change or delete"):
         assert text in page
 
 

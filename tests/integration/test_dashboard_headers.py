@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from db.embedded import Services
+from tests.conftest import fresh_database
 from tests.dashboard_routes import addresses
 from tests.dashboard_world import Desk, open_desk
 from workers.dashboard import site
@@ -15,9 +17,14 @@ from workers.dashboard.site import SAFE, asset
 TEMPLATES = Path(site.__file__).parent / "templates"
 
 
-@pytest.fixture
-def desk(database_url: str, redis_url: str) -> Iterator[Desk]:
-    with open_desk(database_url, redis_url) as desk:
+@pytest.fixture(scope="module")
+def desk(services: Services, template: str) -> Iterator[Desk]:
+    """One for all tests here: nothing in them depends on what is in the database."""
+    assert services.redis_url is not None
+    with (
+        fresh_database(services, template=template) as url,
+        open_desk(url, services.redis_url) as desk,
+    ):
         yield desk
 
 

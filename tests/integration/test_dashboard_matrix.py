@@ -10,6 +10,8 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from db.embedded import Services
+from tests.conftest import fresh_database
 from tests.dashboard_routes import fill, patterns
 from tests.dashboard_world import Browser, Desk, open_desk
 
@@ -69,9 +71,14 @@ def table() -> dict[tuple[str, str], Role]:
 TABLE = table()
 
 
-@pytest.fixture
-def desk(database_url: str, redis_url: str) -> Iterator[Desk]:
-    with open_desk(database_url, redis_url) as desk:
+@pytest.fixture(scope="module")
+def desk(services: Services, template: str) -> Iterator[Desk]:
+    """One for all tests here: nothing in them depends on what is in the database."""
+    assert services.redis_url is not None
+    with (
+        fresh_database(services, template=template) as url,
+        open_desk(url, services.redis_url) as desk,
+    ):
         yield desk
 
 
@@ -99,9 +106,8 @@ def test_strangers_hear_nothing_live(desk: Desk) -> None:
 def test_each_role_may_do_what_the_table_says_and_no_more(desk: Desk) -> None:
     wrong = {}
     for own in ROLES:
-        browsers = iter(lambda own=own: desk.browser(own), None)
         for (method, path), needed in closed():
-            answer = act(next(browsers), method, path)
+            answer = act(desk.browser(own), method, path)
             if not is_as_told(answer, may=ROLES.index(own) >= ROLES.index(needed)):
                 wrong[own, method, path] = (answer.status_code, answer.text[-300:])
 
