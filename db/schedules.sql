@@ -36,7 +36,8 @@ FROM worker.schedules AS s
 -- name: list_late
 -- Nobody has to know the timetable for it: the schedulers write down what is due next.
 SELECT name, extract(epoch FROM now() - next_at)::float8 AS late_s FROM worker.schedules
-WHERE retired_at IS NULL AND paused_at IS NULL AND next_at < now() - make_interval(secs => %(late_s)s)
+WHERE retired_at IS NULL AND paused_at IS NULL
+  AND next_at < now() - make_interval(secs => %(late_s)s)
 ORDER BY next_at, name
 
 -- name: count_missed

@@ -18,8 +18,9 @@ WITH answered AS MATERIALIZED (
         (id, user_id, agent_id, type, title, message, action_url, action_label)
     SELECT md5('webhook_enabled:' || a.delivery_id)::uuid, a.user_id, a.agent_id,
            'webhook_enabled', 'Webhook active again',
-           format('%%s is active again: %%s answered our test. What was missed while it was disabled '
-                  'is not sent by itself: recover it if you still want it.', a.called, a.url),
+           format('%%s is active again: %%s answered our test. What was missed while it was '
+                  'disabled is not sent by itself: recover it if you still want it.',
+                  a.called, a.url),
            '/webhooks/' || a.id, 'Open webhook'
     FROM answered AS a
     ON CONFLICT ON CONSTRAINT notifications_pkey DO NOTHING
