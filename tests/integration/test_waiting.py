@@ -12,7 +12,7 @@ from db import job_page, jobs, lanes, processes, waits
 from db.pool import Connection, connect
 from tests.queueing import claim_one, start_worker, state
 from workers.dashboard.waiting import Answer, explain
-from workers.dashboard.waiting_facts import read_facts
+from workers.dashboard.waiting_facts import peek, read_facts
 from workers.dispatcher import Dispatcher
 from workers.runway import Runway, RunwayDown
 
@@ -30,7 +30,7 @@ class Bench:
     def explain(self, job_id: int) -> list[Answer]:
         row = job_page.read_job(self.conn, job_id)
         assert row is not None
-        return explain(read_facts(self.conn, row, redis_url=self.redis_url))
+        return explain(read_facts(self.conn, row, redis=peek(self.redis_url)))
 
     def first(self, job_id: int) -> str:
         return self.explain(job_id)[0].key

@@ -1,6 +1,8 @@
 """Reads what a job waits for, with the dispatcher's own statements and rules."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from db import lanes, processes, waiting
@@ -31,7 +33,15 @@ from workers.sharing import share_slots
 REDIS_S_MAX = 1.0
 
 
-def read_facts(conn: Connection, row: JobRow, *, redis_url: str | None) -> Facts:
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What Redis answered: the epoch it holds, None where nobody asked it, or trouble."""
+
+    epoch: str | None
+    trouble: str
+
+
+def read_facts(conn: Connection, row: JobRow, *, redis: Peek) -> Facts:
     """Nothing is looked up for a job that does not wait."""
     job = waiter(row)
     if job.state not in UNFINISHED:
@@ -58,7 +68,7 @@ def read_facts(conn: Connection, row: JobRow, *, redis_url: str | None) -> Facts
         now=row.now,
         job=job,
         dispatchers=busy.dispatchers,
-        redis=check_redis(redis_url, busy.epoch),
+        redis=judge_redis(redis, busy.epoch),
         pauses=read_pauses(conn, job),
         blockers=tuple(waiting.list_blockers(conn, job.id, rows_max=BLOCKERS_MAX)),
         blockers_open=waiting.count_blockers(conn, job.id, rows_max=AHEAD_MAX + 1),
@@ -169,18 +179,23 @@ def count_ahead(
     )
 
 
-def check_redis(url: str | None, epoch: UUID) -> str:
-    """What is wrong with the runway, in words; empty where it takes jobs."""
+def peek(url: str | None) -> Peek:
+    """Ask Redis which epoch it holds: before a transaction is begun, for it may take its time."""
     if url is None:
-        return ""
+        return Peek(None, "")
     client = connect(url, timeout_s=REDIS_S_MAX)
     try:
         with translated():
-            held = client.get(EPOCH_KEY)
+            held = cast(bytes | None, client.get(EPOCH_KEY))
     except RunwayDown as error:
-        return f"Redis does not answer: {error}"
+        return Peek(None, f"Redis does not answer: {error}")
     finally:
         client.close()
-    if held == str(epoch).encode():
-        return ""
+    return Peek((held or b"").decode(errors="replace"), "")
+
+
+def judge_redis(seen: Peek, epoch: UUID) -> str:
+    """What is wrong with the runway, in words; empty where it takes jobs."""
+    if seen.trouble or seen.epoch in (None, str(epoch)):
+        return seen.trouble
     return "Redis lost its memory; the dispatcher sends anew what lay in it"

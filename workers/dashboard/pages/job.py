@@ -24,7 +24,7 @@ from workers.dashboard.redaction import redact, reveal
 from workers.dashboard.site import Site
 from workers.dashboard.tries import SHOWN_MAX, Sums, Try
 from workers.dashboard.waiting import Answer, explain
-from workers.dashboard.waiting_facts import read_facts
+from workers.dashboard.waiting_facts import Peek, peek, read_facts
 from workers.jobs import KINDS
 
 TRACES_MAX = 8
@@ -97,9 +97,10 @@ def routes(site: Site) -> list[Route]:
 
 
 def show_job(site: Site, request: Request) -> Response:
-    fields = query_of(request)
+    fields, job_id = query_of(request), path_job(request)
+    seen = peek(site.config.redis_url)
     with site.read() as conn:
-        view = look(site, conn, path_job(request), fields)
+        view = look(conn, job_id, fields, seen)
     return site.show(
         request,
         "job.html",
@@ -116,8 +117,9 @@ def show_job(site: Site, request: Request) -> Response:
 def show_revealed(site: Site, request: Request, form: Form) -> Response:
     """The arguments and result as they are, in this answer only; who asked is noted."""
     job_id = path_job(request)
+    seen = peek(site.config.redis_url)
     with site.act(request, "reveal_job", target=f"job {job_id}", why=form.why) as act:
-        view = look(site, act.conn, job_id, {})
+        view = look(act.conn, job_id, {}, seen)
     return site.show(
         request,
         "job.html",
@@ -144,7 +146,7 @@ def asked(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def look(site: Site, conn: Connection, job_id: int, fields: Mapping[str, str]) -> View:
+def look(conn: Connection, job_id: int, fields: Mapping[str, str], seen: Peek) -> View:
     """Raises Refused for a job that is not there."""
     row = job_page.read_job(conn, job_id)
     if row is None:
@@ -155,7 +157,7 @@ def look(site: Site, conn: Connection, job_id: int, fields: Mapping[str, str]) -
     return View(
         row=row,
         place=job_page.read_place(conn, job_id),
-        answers=explain(read_facts(conn, row, redis_url=site.config.redis_url)),
+        answers=explain(read_facts(conn, row, redis=seen)),
         tries=shown,
         hidden_tries=len(found) - len(shown),
         sums=tries.sum_up(row, found),
