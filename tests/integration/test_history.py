@@ -53,7 +53,8 @@ def test_minutes_add_up_to_the_totals_whoever_flushes_at_once(
         )
     }
     assert minute_sums(conn) == totals
-    assert sum(v for (name, _), v in totals.items() if name == ATTEMPTS.name) == 4 * 25 * 40
+    for counted in (ATTEMPTS.name, DURATION.bucket, DISPATCH_LAG.bucket):
+        assert sum(v for (name, _), v in totals.items() if name == counted) == 4 * 25 * 40
 
 
 def test_a_flush_that_failed_is_added_once_in_both(conn: Connection, database_url: str) -> None:
