@@ -175,6 +175,19 @@ def test_each_reason_to_wait_has_its_verdict(conn: Connection) -> None:
     ]
 
 
+def test_long_jobs_of_others_are_no_stop(conn: Connection) -> None:
+    behind_long, alone = uuid4(), uuid4()
+    start_worker(conn)
+    start_worker(conn, "default")
+    add_jobs(conn, uuid4(), "running", 5, age_s=1500)
+    add_jobs(conn, behind_long, "available", 1, age_s=1000)
+    add_jobs(conn, alone, "available", 1, kind="probe", queue="default", age_s=1000)
+
+    rows = {row.name.id: row for row in build(Tally(flow.look(conn, flow.count(conn))))}
+
+    assert (rows[behind_long].verdict, rows[alone].verdict) == ("capped", "stopped")
+
+
 def test_who_is_gone_and_nobody_are_named(conn: Connection, desk: Desk) -> None:
     gone = uuid4()
     add_jobs(conn, gone, "available", 2)

@@ -127,6 +127,7 @@ class Tally:
             self.waiting[waiter.tenant].append(waiter)
             if str(waiter.tenant) not in paused:
                 self._waiters[waiter.queue].add(waiter.tenant)
+        self._busy = {row.queue for row in flow.counts.flying}
         self._weights = {
             queue: sum(flow.weights.get(each, 1.0) for each in waiters)
             for queue, waiters in self._waiters.items()
@@ -144,7 +145,8 @@ class Tally:
         parts = build_backlog(self.waiting.get(tenant, ()), self.brakes, self.flow.counts.at)
         share = self.shares.get(tenant, NO_SHARE)
         pause = self.flow.pause_of("tenant", str(tenant))
-        verdict, words = judge(share, parts, pause)
+        is_busy = any(part.queue in self._busy for part in parts)
+        verdict, words = judge(share, parts, pause, is_busy=is_busy)
         flying = self.flying.get(tenant, ())
         rate = share.got / self.flow.counts.window_s
         return TenantRow(
@@ -211,8 +213,13 @@ def quoted(reason: str | None) -> str:
     return f": {shorten(reason)}" if reason else ""
 
 
-def judge(share: Share, parts: Sequence[Backlog], pause: Pause | None) -> tuple[Verdict, str]:
-    """The first that holds, and why; what waits longest counts for what is held back."""
+def judge(
+    share: Share, parts: Sequence[Backlog], pause: Pause | None, *, is_busy: bool
+) -> tuple[Verdict, str]:
+    """The first that holds, and why; what waits longest counts for what is held back.
+
+    `is_busy`: its queues have something in flight, be it of others.
+    """
     if pause is not None:
         return "held", f"{told_by(pause.paused_by)}{quoted(pause.reason)}"
     waits_most = max(parts, key=lambda part: part.oldest_s, default=None)
@@ -227,6 +234,8 @@ def judge(share: Share, parts: Sequence[Backlog], pause: Pause | None) -> tuple[
         return "over", ""
     waits_s = max((part.oldest_s for part in parts if part.brake is None), default=0.0)
     if share.got == share.fair == 0 and waits_s > PATIENCE_S:
+        if is_busy:
+            return "capped", "what runs is long, and began before"
         return "stopped", "nothing of its queues and priorities was begun"
     return "even", ""
 
