@@ -66,6 +66,12 @@ FROM generate_series(1, %(waiting)s) AS n
 JOIN (SELECT kind, queue, row_number() OVER (ORDER BY kind) - 1 AS place,
              count(*) OVER () AS kinds FROM worker.kinds) AS k ON k.place = (n * 13) %% k.kinds
 """
+# As the trigger does, which rests here.
+GROUPS = """
+UPDATE worker.jobs
+SET error_group = worker.fingerprint(errors -> -1 ->> 'error', errors -> -1 ->> 'trace')
+WHERE state IN ('discarded', 'retryable')
+"""
 SOURCES = """
 INSERT INTO public.knowledge_sources
     (agent_id, type, name, url, status, error_message, last_synced_at)
@@ -110,11 +116,13 @@ SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n %% %(tenants)s), 12, '0'
        ('00000000-0000-4000-9000-' || lpad(to_hex(1 + n %% %(tenants)s), 12, '0'))::uuid,
        CASE WHEN n %% 3 = 0 THEN 'embedding' ELSE 'message' END,
        CASE WHEN n %% 3 = 0 THEN 'text-embedding-ada-002' ELSE 'anthropic/claude-3.5-sonnet' END,
-       n %% 3000, (n %% 3000) * 0.000003, now() - interval '90 days' * random()
+       n %% 3000, (n %% 3000) * 0.000003,
+       now() - interval '90 days' * (1 - n::float8 / (%(jobs)s / 10))
 FROM generate_series(1, %(jobs)s / 10) AS n
 """
 STEPS = {
     "accounts": ACCOUNTS, "agents": AGENTS, "ended jobs": ENDED, "unfinished jobs": UNFINISHED,
+    "error groups": GROUPS,
     "sources": SOURCES, "webhooks": WEBHOOKS, "deliveries": DELIVERIES, "mails": MAILS,
     "usage": USAGE,
 }  # fmt: skip

@@ -8,9 +8,10 @@
   let heard = 0;
   let asking = false;
 
-  // What somebody ticked or opened stays as they left it.
+  // What somebody ticked, opened or moved to stays as they left it.
+  const KEPT = { checked: "input", open: "details", class: "[data-row].cur" };
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-    !(name === "checked" && node.matches("input")) && !(name === "open" && node.matches("details"));
+    !(name in KEPT && node.matches(KEPT[name]));
 
   const beat = () => document.getElementById("beat");
   const region = () => document.getElementById("live");

@@ -1,0 +1,188 @@
+"""An operator at work in Chromium, against processes that really run jobs."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from db.embedded import Services
+from tests.browsing import Stack, open_stack
+from tests.conftest import fresh_database
+from tests.processes import avivro, wait_until
+
+FAILING = json.dumps({"fail_times": 1})
+SLEEPING = json.dumps({"sleep_ms": 30_000})
+
+
+@pytest.fixture(scope="module")
+def stack(
+    services: Services, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    assert services.redis_url is not None
+    folder = tmp_path_factory.mktemp("browser")
+    with (
+        fresh_database(services, template=template) as url,
+        avivro(
+            folder / "run",
+            DATABASE_URL=url,
+            REDIS_URL=services.redis_url.replace("db=0", "db=7"),
+            AVIVRO_HOME=str(folder / "home"),
+        ) as commands,
+        open_stack(commands, url, "worker", "dispatcher", "scheduler") as stack,
+    ):
+        yield stack
+
+
+def discard(stack: Stack, *, count: int = 1, note: str = "given up") -> list[int]:
+    """Jobs that were given up and would succeed when they are tried again."""
+    errors = json.dumps([{"attempt": 10, "error": f"Failed: {note}", "trace": None, "at": None}])
+    rows = stack.conn.execute(
+        "INSERT INTO worker.jobs (kind, queue, state, args, errors, attempt, max_attempts,"
+        " finished_at) SELECT 'probe', 'default', 'discarded', '{}', %s, 10, 10, now()"
+        " FROM generate_series(1, %s) RETURNING id",
+        (errors, count),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def confirm(page: Page, why: str) -> None:
+    """Fill in the reason of the form that is open, and send it."""
+    reason = page.locator('input[name="why"]:visible')
+    reason.fill(why)
+    reason.press("Enter")
+
+
+def audited(stack: Stack, why: str) -> list[str]:
+    rows = stack.conn.execute("SELECT action FROM worker.audit_log WHERE why = %s", (why,))
+    return [row[0] for row in rows.fetchall()]
+
+
+def test_a_discarded_job_is_retried_from_its_page(stack: Stack) -> None:
+    (job_id,) = discard(stack)
+
+    with stack.window() as window:
+        page = window.open(f"/jobs/{job_id}")
+        page.get_by_text(re.compile("^Retry")).first.click()
+        confirm(page, "the cause is mended")
+
+        stack.wait_for_state(job_id, "completed")
+        expect(page.locator("main")).to_contain_text("completed", timeout=15_000)
+
+    assert audited(stack, "the cause is mended")
+
+
+def test_a_paused_queue_holds_its_jobs_until_it_is_resumed(stack: Stack) -> None:
+    with stack.window() as window:
+        page = window.open("/queues/default")
+        page.locator("summary", has_text="Pause").first.click()
+        confirm(page, "looking into it")
+        job_id = stack.enqueue("probe")
+        page.goto(f"{window.base}/jobs/{job_id}")
+        expect(page.locator("main")).to_contain_text("looking into it")
+        assert stack.state(job_id) == "available"
+
+        page.goto(f"{window.base}/queues/default")
+        page.locator("summary", has_text="Resume").first.click()
+        confirm(page, "found it")
+
+        stack.wait_for_state(job_id, "completed")
+    assert len(audited(stack, "looking into it")) == len(audited(stack, "found it")) == 1
+
+
+def test_a_schedule_runs_now(stack: Stack) -> None:
+    with stack.window() as window:
+        page = window.open("/schedules/expire_api_keys")
+        page.locator("summary", has_text="Run").first.click()
+        confirm(page, "to see it work")
+
+        found = wait_until(
+            lambda: stack.conn.execute(
+                "SELECT job_id FROM worker.schedule_ticks"
+                " WHERE schedule = 'expire_api_keys' AND by_hand AND job_id IS NOT NULL"
+            ).fetchone(),
+            "a tick by hand",
+        )
+        stack.wait_for_state(found[0], "completed")
+
+
+def test_the_overview_changes_by_itself_and_rests_out_of_sight(stack: Stack) -> None:
+    with stack.window("viewer") as window:
+        page = window.open("/")
+        page.bring_to_front()
+        expect(page.locator("#beat")).to_contain_text("Live", timeout=15_000)
+        (job_id,) = discard(stack, note="seen without a reload")
+
+        expect(page.locator("main")).to_contain_text(str(job_id), timeout=20_000)
+
+        page.evaluate("dispatchEvent(new Event('blur'))")
+        expect(page.locator("#beat")).to_contain_text("Resting")
+
+
+def test_a_viewer_sees_no_button_and_may_post_nothing(stack: Stack) -> None:
+    (job_id,) = discard(stack)
+
+    with stack.window("viewer") as window:
+        page = window.open(f"/jobs/{job_id}")
+
+        assert page.locator("details.act").count() == 0
+        assert page.locator('main form[method="post"]').count() == 0
+        status = page.evaluate(
+            """async () => (await fetch("/queues/pause", {method: "POST",
+            body: new URLSearchParams({why: "x", csrf: document.querySelector("[name=csrf]").value})
+            })).status"""
+        )
+        assert status == 403
+        window.problems.clear()
+
+
+def test_a_form_of_another_site_does_nothing(stack: Stack) -> None:
+    other = stack.base.replace("127.0.0.1", "localhost")
+
+    with stack.window("admin") as window:
+        page = window.page
+        page.route(
+            f"{other}/**",
+            lambda route: route.fulfill(
+                content_type="text/html",
+                body=f'<form method="post" action="{stack.base}/queues/pause">'
+                '<input name="name" value="default"><input name="why" value="attack">'
+                "<button>go</button></form>",
+            ),
+        )
+        page.goto(f"{other}/")
+        page.get_by_role("button").click()
+        page.wait_for_load_state()
+
+        assert page.url.startswith(stack.base)
+        window.problems.clear()
+    assert audited(stack, "attack") == []
+    assert stack.conn.execute("SELECT FROM worker.pauses").fetchone() is None
+
+
+def test_keys_move_open_and_go(stack: Stack) -> None:
+    discard(stack, count=3)
+
+    with stack.window() as window:
+        page = window.open("/jobs?q=state:discarded")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        second = page.locator("[data-row]").nth(1)
+        expect(second).to_have_class(re.compile("cur"))
+        page.keyboard.press("o")
+        expect(page).to_have_url(re.compile(r"/jobs/\d+$"))
+
+        page.keyboard.press("g")
+        page.keyboard.press("s")
+        expect(page).to_have_url(re.compile(r"/schedules$"))
+
+        page.keyboard.press("?")
+        expect(page.locator("#keys")).to_be_visible()
+        page.keyboard.press("Escape")
+
+        page.keyboard.press("g")
+        page.keyboard.press("j")
+        expect(page).to_have_url(re.compile(r"/jobs$"))
+        page.keyboard.press("/")
+        expect(page.locator('[data-key="/"]')).to_be_focused()
