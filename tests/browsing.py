@@ -21,7 +21,6 @@ READY = re.compile(r"dashboard ready: (http://[\w.]+:\d+)")
 PICTURES = ROOT / "artefacts" / "dashboard"
 # A desk, and a telephone.
 WIDTHS_PX = (1440, 390)
-THEMES = ("light", "dark")
 
 
 @dataclass
