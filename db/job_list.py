@@ -154,11 +154,11 @@ def count_rows(
 
 def count_minutes(
     conn: Connection, source: Source, conditions: Sequence[Condition], *, looked_max: int
-) -> dict[datetime, int]:
-    """How many of the source's first rows finished in each minute."""
+) -> dict[datetime, tuple[int, int]]:
+    """By minute of their finish: how many of the source's first rows were looked at, and match."""
     values = {**place_values(Place()), "looked_max": looked_max}
     rows = conn.execute(*compose(SQL.count_minutes, source, conditions, values)).fetchall()
-    return dict(rows)
+    return {minute: (looked, matched) for minute, looked, matched in rows}
 
 
 def count_unfinished(conn: Connection, *, rows_max: int) -> int:

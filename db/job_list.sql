@@ -93,10 +93,11 @@ SELECT j.state, count(*)::int AS looked, (count(*) FILTER (WHERE true /* conditi
 FROM /* source */ worker.jobs AS j /* end */ GROUP BY j.state
 
 -- name: count_minutes
--- By minute, oldest first.
-SELECT date_trunc('minute', j.finished_at) AS minute, count(*)::int
+-- By minute, oldest first: how many were looked at, and how many of them match.
+SELECT date_trunc('minute', j.finished_at) AS minute, count(*)::int AS looked,
+       (count(*) FILTER (WHERE true /* conditions */))::int
 FROM /* source */ worker.jobs AS j /* end */
-WHERE true /* conditions */ AND j.finished_at IS NOT NULL GROUP BY 1 ORDER BY 1
+WHERE j.finished_at IS NOT NULL GROUP BY 1 ORDER BY 1
 
 -- name: count_unfinished
 SELECT count(*)::int FROM (

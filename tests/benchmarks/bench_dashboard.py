@@ -71,6 +71,39 @@ FILTERS = (
 )
 
 
+OTHER_LISTS = (
+    "/?range=24h",
+    "/jobs?limit=50",
+    "/errors?window=7d",
+    "/knowledge?status=failed",
+    "/webhooks?q=hooks7",
+    "/email?status=failed",
+    "/email?q=reader77",
+    "/tenants?q=owner77",
+    "/queues/default",
+    "/schedules/prune",
+    "/runbooks",
+    "/runbooks/queue-age",
+    "/operators",
+    "/account",
+)
+# Lines as they are typed, for what may come next.
+TYPED = ("", "kind:", "tenant:own", "group:", "error:Rate", "args.")
+SETTLED = "/email/settle-all?status=uncertain&outcome=sent"
+# The address of a page, and which it is asked for.
+ROWS = {
+    "/jobs/{}": "SELECT max(id) FROM worker.jobs UNION ALL SELECT min(id) FROM worker.jobs",
+    "/errors/{}": "SELECT error_group FROM worker.jobs WHERE error_group IS NOT NULL"
+    " GROUP BY 1 ORDER BY count(*) DESC LIMIT 2",
+    "/tenants/{}": "SELECT tenant FROM worker.jobs WHERE tenant IS NOT NULL LIMIT 1",
+    "/knowledge/{}": "SELECT id FROM public.knowledge_sources WHERE status = 'failed' LIMIT 1",
+    "/webhooks/{}": "SELECT id FROM public.webhooks LIMIT 1",
+    "/webhooks/{}/recover?since=2020-01-01T00:00": "SELECT id FROM public.webhooks LIMIT 1",
+    "/webhooks/deliveries/{}": "SELECT id FROM public.webhook_deliveries LIMIT 1",
+    "/email/{}": "SELECT id FROM public.email_logs WHERE status = 'failed' LIMIT 1",
+}
+
+
 @dataclass(frozen=True)
 class Timing:
     """Of one address, in milliseconds."""
@@ -162,10 +195,32 @@ def print_pages(conn: Connection, url: str, base: str) -> None:
 def addresses(conn: Connection) -> list[str]:
     lists = [path for path, _, _ in PAGES]
     filtered = [f"/jobs?q={quote(text)}" for text in FILTERS]
-    found = conn.execute("SELECT max(id), min(id) FROM worker.jobs").fetchone()
-    assert found is not None
-    tenant = "00000000-0000-4000-8000-000000000001"
-    return [*lists, *filtered, *(f"/jobs/{job_id}" for job_id in found), f"/tenants/{tenant}"]
+    typed = [f"/jobs/suggest?q={quote(text)}" for text in TYPED]
+    return [*lists, *OTHER_LISTS, *filtered, *typed, *previews(), *details(conn)]
+
+
+def previews() -> list[str]:
+    """What each bulk action would do; those of jobs over the most that one takes."""
+    jobs = [
+        f"/jobs?q={quote(text)}&preview={action}&all=1"
+        for text, action in (
+            ("state:discarded", "retry"),
+            ("state:available,scheduled", "cancel"),
+            ("state:retryable", "discard"),
+            ("state:completed", "replay"),
+            ("-state:completed kind:index_source", "priority"),
+        )
+    ]
+    return [*jobs, "/knowledge/index-all?status=failed", SETTLED]
+
+
+def details(conn: Connection) -> list[str]:
+    """A page of each that has one: the newest and the oldest job, any of the others."""
+    found = []
+    for pattern, statement in ROWS.items():
+        rows = conn.execute(statement.encode()).fetchall()
+        found += [pattern.format(row[0]) for row in rows]
+    return found
 
 
 def measure(client: httpx.Client, path: str, requests: int) -> Timing:

@@ -15,7 +15,7 @@ from db import job_list
 from db.job_list import Condition, Place, Row, Source
 from db.pool import Connection
 from workers.dashboard.filter_values import STATES
-from workers.dashboard.filtering import Filter
+from workers.dashboard.filtering import Filter, Term
 from workers.dashboard.job_conditions import conditions_of, is_costly
 
 # A page may spend so much on its rows; what it cannot find then, "go on" does.
@@ -98,7 +98,7 @@ class Search:
                 self._conn, source, asked, after=at, looked_max=look, rows_max=most
             )
 
-        rows, edge, looked = self._walk(step, after, rows_max + 1, SEARCH_S_MAX)
+        rows, edge, looked = self._walk(self.wanted, step, after, rows_max + 1, SEARCH_S_MAX)
         if len(rows) > rows_max:
             return Page(rows[:rows_max], place_of(rows[rows_max - 1]), looked, stopped=False)
         return Page(rows, edge, looked, stopped=edge is not None)
@@ -113,20 +113,28 @@ class Search:
                 self._conn, source, asked, after=at, looked_max=look, rows_max=most
             )
 
-        places, edge, _ = self._walk(step, Place(), ids_max + 1, GATHER_S_MAX)
-        ids = [place.id for place in places]
-        return Gathered(ids[:ids_max], more=len(ids) > ids_max, stopped=edge is not None)
+        until = time.monotonic() + GATHER_S_MAX
+        places: list[Place] = []
+        stopped = False
+        for part in parts_of(self.wanted):
+            left_s = max(until - time.monotonic(), 0.0)
+            found, edge, _ = self._walk(part, step, Place(), ids_max + 1, left_s)
+            places += found
+            stopped = stopped or edge is not None
+        ids = sorted((place.id for place in places), reverse=True)
+        return Gathered(ids[:ids_max], more=len(ids) > ids_max, stopped=stopped)
 
     def _walk(
         self,
+        wanted: Filter,
         step: Callable[[Source, list[Condition], Place, int, int], list[Found]],
         after: Place,
         rows_max: int,
         budget_s: float,
     ) -> tuple[list[Found], Place | None, int]:
         """What was found, where the next step would begin (None: at the end), rows looked at."""
-        asked = conditions_of(self.wanted, self.now)
-        source, size = self._source(self.wanted, asked)
+        asked = conditions_of(wanted, self.now)
+        source, size = self._source(wanted, asked)
         whole = size is not None
         look = size or STEP_ROWS_MIN
         found: list[Found] = []
@@ -223,9 +231,22 @@ class Search:
         hour = Condition("finished_from", {"at": self.now - CHART_SPAN})
         source = finished("discarded", [*asked, hour])
         look = COSTLY_COUNT_MAX if is_costly(asked) else CHART_ROWS_MAX
-        if job_list.find_edge(self._conn, source, after=Place(), looked_max=look) is not None:
+        minutes = job_list.count_minutes(self._conn, source, asked, looked_max=look)
+        if sum(looked for looked, _ in minutes.values()) >= look:
             return None
-        return job_list.count_minutes(self._conn, source, asked, looked_max=look)
+        return {minute: matched for minute, (_, matched) in minutes.items() if matched}
+
+
+def parts_of(wanted: Filter) -> list[Filter]:
+    """Filters that mean the same together: without completed jobs, of which there are most, the
+    others lie close together, each state where its own index leads.
+    """
+    states = wanted.states()
+    if "completed" in states or not states & FINISHED or wanted.values("id") is not None:
+        return [wanted]
+    each = [wanted.in_state(state) for state in sorted(states & FINISHED)]
+    rest = tuple(Term("state", ":", (state,), negated=True) for state in sorted(FINISHED))
+    return [*each, *([Filter((*wanted.terms, *rest))] if states - FINISHED else [])]
 
 
 def finished(state: str | None, asked: Sequence[Condition]) -> Source:
