@@ -177,6 +177,17 @@ def test_of_equal_jobs_one_is_put_back_and_the_rest_is_said(
     assert [state(conn, job_id) for job_id in ids] == ["discarded", "discarded", "available"]
 
 
+def test_what_no_worker_takes_any_more_is_not_put_back(conn: Connection, browser: Browser) -> None:
+    given_up = discard(conn, 2)
+    conn.execute("UPDATE worker.jobs SET args = '{\"gone\": 1}' WHERE id = %s", (given_up[0],))
+
+    page = browser.get("/jobs?q=state:discarded&preview=retry&all=1")
+    send(browser, preview(browser, "/jobs?q=state:discarded&preview=retry&all=1"))
+
+    assert re.search(r"<b>1</b> skipped: of a kind or with arguments that no worker takes", page)
+    assert [state(conn, job_id) for job_id in given_up] == ["discarded", "available"]
+
+
 def test_a_viewer_sees_jobs_and_cannot_change_them(conn: Connection, desk: Desk) -> None:
     ids = discard(conn, 1)
     viewer = desk.browser("viewer")

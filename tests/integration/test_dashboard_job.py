@@ -16,7 +16,7 @@ from tests.queueing import claim_one, start_worker
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe\x1b[31mred\x1b[0m " + "W" * 3_000
 TRACE = (
-    'Traceback (most recent call last):\n'
+    "Traceback (most recent call last):\n"
     '  File "/srv/a/lib/python3.11/threading.py", line 9, in run'
     '\n    self()\n  File "/srv/a/pipelines/index_source.py", line 214, in run\n    embed(pages)\n'
     '  File "/srv/a/site-packages/httpx/x.py", line 2, in send\n    raise it\n'
@@ -174,6 +174,20 @@ def test_each_action_changes_the_job_and_is_noted(
     assert conn.execute("SELECT count(*) FROM worker.audit_log").fetchone() == (1,)
     if action == "replay":
         assert conn.execute("SELECT count(*) FROM worker.jobs").fetchone() == (2,)
+
+
+def test_one_page_orders_one_thing_after_another(desk: Desk, conn: Connection) -> None:
+    """Back shows all forms of the page again, and each thing that is asked for is done."""
+    job_id = jobs.enqueue(conn, "probe", {})
+    browser, run = desk.browser("operator"), uuid4()
+
+    browser.post(f"/jobs/{job_id}/act", action="priority", run=run, priority=-7)
+    browser.post(f"/jobs/{job_id}/act", action="priority", run=run, priority=4)
+    browser.post(f"/jobs/{job_id}/act", action="cancel", run=run)
+
+    job = jobs.get_job(conn, job_id)
+    assert job is not None
+    assert (job.state, job.priority) == ("cancelled", 4)
 
 
 def test_what_cannot_be_done_is_refused_in_words(desk: Desk, conn: Connection) -> None:

@@ -1,20 +1,20 @@
 """Carries out what a preview froze: in parts, each a short transaction with its audit entry.
 
-A part that was done is known by the run's id, so a form that is sent twice, or sent again after
+A part that was done is known by the order's key, so a form that is sent twice, or sent again after
 trouble, does every part once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import psycopg
 from starlette.requests import Request
 
 from db import bulk, dashboard, jobs
 from db.pool import Connection
-from workers.dashboard.bulk import Action, parts_of, plan_delays
+from workers.dashboard.bulk import Action, pack, parts_of, plan_delays
 from workers.dashboard.forms import Refused
 from workers.dashboard.site import WRITE_S_MAX, Site
 
@@ -41,6 +41,12 @@ class Order:
     per_minute: int = 0
     priority: int = 0
 
+    @property
+    def key(self) -> UUID:
+        """Equal for what was sent twice, and for nothing else."""
+        # A job's page holds a form for each action, and Back brings all of them again.
+        return uuid5(self.run, f"{self.action.name} {self.priority} {pack(self.ids)}")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -62,7 +68,7 @@ def carry_out(site: Site, request: Request, order: Order) -> Outcome:
     for number, ids in enumerate(parts):
         fresh += do_part(site, request, order, number, {i: delays_s[i] for i in ids}, len(parts))
     with site.read() as conn:
-        return Outcome(bulk.sum_parts(conn, run=order.run), again=fresh == 0)
+        return Outcome(bulk.sum_parts(conn, run=order.key), again=fresh == 0)
 
 
 def do_part(
@@ -80,10 +86,10 @@ def do_part(
                 request, order.action.audit, target=target_of(order), why=order.why
             ) as act:
                 dashboard.limit_writing(act.conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
-                if not bulk.begin_part(act.conn, run=order.run, part=number):
+                if not bulk.begin_part(act.conn, run=order.key, part=number):
                     raise DoneBeforeError
                 changed = change(act.conn, order, delays_s)
-                bulk.end_part(act.conn, run=order.run, part=number, changed=len(changed))
+                bulk.end_part(act.conn, run=order.key, part=number, changed=len(changed))
                 if number == 0:
                     bulk.forget_parts(act.conn)
                 act.details.update(describe(order, delays_s, changed, f"{number + 1} of {parts}"))

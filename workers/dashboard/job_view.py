@@ -181,7 +181,7 @@ def preview(search: Search, conn: Connection, asked: Asked) -> Shown:
     if asked.everything:
         gathered = search.gather(ids_max=BULK_MAX)
         ids, more, stopped = gathered.ids, gathered.more, gathered.stopped
-    judged = bulk_rows.judge_jobs(conn, ids, fit=asked.action.name == "replay")
+    judged = bulk_rows.judge_jobs(conn, ids, fit=asked.action.name in ("retry", "replay"))
     found = bulk.preview(asked.action, judged)
     waiting = bulk_rows.count_waiting(conn, list(found.by_queue), rows_max=BACKLOG_MAX)
     return Shown(
