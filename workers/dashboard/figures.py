@@ -110,6 +110,8 @@ class Figures:
         self.depths: Kept[Sequence[Depth] | None] = Kept(self._count_depths, NOW)
         self.hour = Kept(self._read_hour, PAST)
         self._pasts = {name: Kept(PastReader(site, each), PAST) for name, each in RANGES.items()}
+        first = next(iter(self._pasts.values()))
+        site.first_reads += [each.get for each in (self.pulse, self.depths, self.hour, first)]
 
     def past(self, chosen: Range) -> Held[Past]:
         return self._pasts[chosen.name].get()

@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+import threading
 from functools import partial
 from types import FrameType
 from uuid import uuid4
@@ -60,6 +61,7 @@ def run(config: Config) -> None:
         readiness = Readiness(pool, config.redis_url)
         site = Site(borrow, Sessions(borrow, config), config)
         routes = [*operator_routes(site), *open_api(config, borrow), *open_mail(config, recorder)]
+        threading.Thread(target=site.warm_up, name="warm-up", daemon=True).start()
         first.begin(borrow, site.passwords, address=address_of(listening))
         serve(app.create(Reader(borrow), readiness, site, routes), listening)
     recorder.close(GRACE_S)

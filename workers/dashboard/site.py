@@ -100,6 +100,17 @@ class Site:
         self.passwords = passwords or Passwords()
         self._borrow = borrow
         self._templates = environment()
+        # Of what pages keep for all who watch; each adds its own.
+        self.first_reads: list[Callable[[], object]] = []
+
+    def warm_up(self) -> None:
+        """So that who asks first after a start waits no longer than the next."""
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
+        # Where Postgres is away, who asks hears of it.
+        with suppress(psycopg.Error):
+            for read in self.first_reads:
+                read()
 
     def knows(self, request: Request) -> bool:
         """Whether anybody who may read asks. Raises nothing while Postgres is away."""

@@ -53,6 +53,7 @@ HASH_CHARS = 12
 
 def routes(site: Site) -> list[Route]:
     states = Kept(partial(read_states, site), STATES_PACE)
+    site.first_reads.append(states.get)
     return [
         site.page("/email", partial(show_list, site, states)),
         site.page("/email/settle-all", partial(preview, site), role="operator"),

@@ -60,6 +60,7 @@ class Queues:
         self._site = site
         self._counts = Kept(self._count, flow.PACE)
         self._past = Kept(self._look_back, PAST_PACE)
+        site.first_reads += [self._counts.get, self._past.get]
 
     def _count(self) -> Counts:
         with self._site.read() as conn:

@@ -84,6 +84,7 @@ class Tenants:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._counts = Kept(self._count, flow.PACE)
+        site.first_reads.append(self._counts.get)
 
     def _count(self) -> flow.Counts:
         with self._site.read() as conn:

@@ -88,6 +88,10 @@ class UsagePage:
         self._site = site
         self._book = open_book(site)
         self._spenders = Kept(self._list_spenders, SPENDERS_PACE)
+        site.first_reads += [self._spenders.get, self._read_book]
+
+    def _read_book(self) -> None:
+        self._book.read(wanted_days(datetime.now(UTC).date(), SPANS[0]))
 
     def _list_spenders(self) -> tuple[list[Spender], list[Spender]]:
         """Of today and of this month."""
