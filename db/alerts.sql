@@ -19,7 +19,8 @@ SELECT clock_timestamp()
 INSERT INTO worker.alert_signs AS s (key, began_at, seen_at)
 SELECT key, %(at)s::timestamptz, %(at)s::timestamptz FROM unnest(%(keys)s::text[]) AS u (key)
 ON CONFLICT (key) DO UPDATE
-SET began_at = CASE WHEN s.seen_at BETWEEN %(at)s::timestamptz - make_interval(secs => %(gap_s)s) AND %(at)s::timestamptz
+SET began_at = CASE WHEN s.seen_at BETWEEN %(at)s::timestamptz - make_interval(secs => %(gap_s)s)
+                                           AND %(at)s::timestamptz
                     THEN s.began_at ELSE %(at)s::timestamptz END,
     seen_at = %(at)s::timestamptz
 
@@ -30,7 +31,8 @@ DELETE FROM worker.alert_signs WHERE seen_at <> %(at)s::timestamptz
 -- Those whose sign stood for its time of grace and that are not open yet.
 INSERT INTO worker.alerts
     (key, level, title, evidence, advice, runbook, began_at, opened_at, seen_at)
-SELECT u.key, u.level, u.title, u.evidence, u.advice, u.runbook, s.began_at, %(at)s::timestamptz, %(at)s::timestamptz
+SELECT u.key, u.level, u.title, u.evidence, u.advice, u.runbook, s.began_at,
+       %(at)s::timestamptz, %(at)s::timestamptz
 FROM unnest(%(keys)s::text[], %(levels)s::text[], %(titles)s::text[], %(evidences)s::text[],
             %(advices)s::text[], %(runbooks)s::text[], %(graces_s)s::float8[])
     AS u (key, level, title, evidence, advice, runbook, grace_s)
@@ -55,7 +57,8 @@ WHERE a.recovered_at IS NULL
   AND a.calm_since <= %(at)s::timestamptz - make_interval(secs => least(%(calm_s_max)s::float8,
       %(calm_s)s::float8 * 2 ^ (
           SELECT least(count(*), 10) FROM worker.alerts AS b
-          WHERE b.key = a.key AND b.recovered_at > %(at)s::timestamptz - make_interval(secs => %(flap_s)s))))
+          WHERE b.key = a.key
+            AND b.recovered_at > %(at)s::timestamptz - make_interval(secs => %(flap_s)s))))
 RETURNING a.id
 
 -- name: add_notices
@@ -68,7 +71,8 @@ ON CONFLICT DO NOTHING
 -- The oldest that is due and that nobody else is sending. A recovery is told to who was told of
 -- the alert, and after it.
 UPDATE worker.alert_notices AS n
-SET attempts = n.attempts + 1, claimed_until = %(at)s::timestamptz + make_interval(secs => %(claim_s)s)
+SET attempts = n.attempts + 1,
+    claimed_until = %(at)s::timestamptz + make_interval(secs => %(claim_s)s)
 FROM (SELECT m.alert_id, m.event, m.way FROM worker.alert_notices AS m
       WHERE m.sent_at IS NULL AND m.given_up_at IS NULL AND m.due_at <= %(at)s::timestamptz
         AND m.way = %(way)s AND (m.claimed_until IS NULL OR m.claimed_until <= %(at)s::timestamptz)

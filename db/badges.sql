@@ -5,7 +5,8 @@ SELECT
     (SELECT count(*) FROM (
         SELECT FROM worker.jobs
         WHERE state IN ('completed', 'discarded', 'cancelled') AND state = 'discarded'
-          AND finished_at > now() - interval '1 hour' LIMIT %(count_max)s + 1) AS d)::int AS discards,
+          AND finished_at > now() - interval '1 hour'
+        LIMIT %(count_max)s + 1) AS d)::int AS discards,
     (SELECT count(*) FROM worker.pauses WHERE scope IN ('queue', 'kind'))::int AS paused_queues,
     (SELECT count(*) FROM worker.pauses WHERE scope = 'tenant')::int AS paused_tenants,
     (SELECT count(*) FROM (

@@ -170,7 +170,8 @@ SELECT n.provider, b.at AS since,
        greatest(0, n.ok - coalesce((b.provider_calls #>> ARRAY[n.provider, 'ok'])::float8, 0))::int
            AS ok,
        greatest(0, n.failed
-           - coalesce((b.provider_calls #>> ARRAY[n.provider, 'failed'])::float8, 0))::int AS failed,
+           - coalesce((b.provider_calls #>> ARRAY[n.provider, 'failed'])::float8, 0))::int
+           AS failed,
        greatest(0, n.limited
            - coalesce((b.provider_calls #>> ARRAY[n.provider, 'limited'])::float8, 0))::int
            AS limited

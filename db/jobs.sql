@@ -54,7 +54,8 @@ WHERE id IN (
 SELECT extract(epoch FROM least(
     (SELECT min(run_at) FROM worker.jobs
      WHERE state IN ('scheduled', 'retryable') AND NOT blocked),
-    (SELECT min(until_at) FROM worker.lane_holds WHERE until_at > now())) - clock_timestamp())::float8
+    (SELECT min(until_at) FROM worker.lane_holds WHERE until_at > now())) - clock_timestamp()
+    )::float8
 
 -- name: claim_jobs
 -- Only the dispatch we were sent for; a stale or repeated message claims nothing.

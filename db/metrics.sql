@@ -1,7 +1,8 @@
 -- Figures of all processes, for /metrics.
 
 -- name: wait_briefly
--- A process that froze between two of our statements holds its rows: then we count on and add later.
+-- A process that froze between two of our statements holds its rows: then we count on and add
+-- later.
 SELECT set_config('lock_timeout', '250ms', true)
 
 -- name: add_deltas

@@ -7,7 +7,8 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM public.knowledge_sources AS s ORDER BY s.created_at
                            LIMIT %(total_max)s + 1) AS t)::int AS total,
     (SELECT count(*) FROM (SELECT FROM public.knowledge_sources AS s
-                           WHERE s.status = 'pending' LIMIT %(count_max)s + 1) AS t)::int AS pending,
+                           WHERE s.status = 'pending' LIMIT %(count_max)s + 1) AS t
+    )::int AS pending,
     (SELECT count(*) FROM (SELECT FROM public.knowledge_sources AS s
                            WHERE s.status = 'processing' LIMIT %(count_max)s + 1) AS t
     )::int AS processing,
@@ -231,8 +232,9 @@ WHERE j.id = w.id AND j.state = 'available'
 
 -- name: get
 SELECT s.id, left(s.name, 600) AS name, s.type, s.status, s.agent_id, left(a.name, 200) AS agent,
-       p.id AS tenant, p.email AS owner, left(s.url, 2000) AS url, left(s.file_name, 600) AS file_name,
-       s.file_size, s.file_type, left(s.error_message, 4000) AS error, s.progress, s.settings,
+       p.id AS tenant, p.email AS owner, left(s.url, 2000) AS url,
+       left(s.file_name, 600) AS file_name, s.file_size, s.file_type,
+       left(s.error_message, 4000) AS error, s.progress, s.settings,
        s.chunks_count AS chunks, s.tokens_count AS tokens, s.auto_sync, s.sync_frequency,
        s.last_synced_at, s.created_at, s.updated_at, s.parent_id, y.due_at,
        coalesce(y.failures, 0) AS failures, y.failing_since, y.paused_at,

@@ -12,7 +12,8 @@ CREATE TABLE worker.operators (
     disabled_at timestamptz
 );
 CREATE UNIQUE INDEX operators_name_idx ON worker.operators (lower(name));
-COMMENT ON TABLE worker.operators IS 'Those who may use the dashboard; not the users of the platform.';
+COMMENT ON TABLE worker.operators IS
+    'Those who may use the dashboard; not the users of the platform.';
 COMMENT ON COLUMN worker.operators.password_hash IS
     'Argon2id in its own text form; null where a proxy or an identity provider vouches.';
 
@@ -49,7 +50,8 @@ CREATE TABLE worker.audit_log (
 CREATE INDEX audit_log_operator_idx ON worker.audit_log (operator, id);
 CREATE INDEX audit_log_action_idx ON worker.audit_log (action, id);
 COMMENT ON TABLE worker.audit_log IS
-    'What operators did, in the transaction that did it. Append-only: rows are neither changed nor deleted.';
+    'What operators did, in the transaction that did it. '
+    'Append-only: rows are neither changed nor deleted.';
 COMMENT ON COLUMN worker.audit_log.operator IS
     'The name at that time, as text: it outlives its operator. "cli:root@host" for a command.';
 

@@ -17,13 +17,16 @@ CREATE TABLE worker.operator_devices (
 );
 CREATE INDEX operator_devices_operator_idx ON worker.operator_devices (operator_id, seen_at);
 COMMENT ON TABLE worker.operator_devices IS
-    'Browsers in which an operator gave the right password: wrong ones from elsewhere do not lock these.';
+    'Browsers in which an operator gave the right password: '
+    'wrong ones from elsewhere do not lock these.';
 
 CREATE INDEX login_failures_name_idx ON worker.login_failures (name, at);
 CREATE INDEX login_failures_address_idx ON worker.login_failures (address, at);
 COMMENT ON TABLE worker.login_failures IS
-    'Wrong passwords of the last day. An attempt is noted before it is judged, so that a thousand at once are not free.';
-COMMENT ON COLUMN worker.login_failures.address IS 'A network address, or "device" and the hash of a known browser.';
+    'Wrong passwords of the last day. An attempt is noted before it is judged, '
+    'so that a thousand at once are not free.';
+COMMENT ON COLUMN worker.login_failures.address IS
+    'A network address, or "device" and the hash of a known browser.';
 
 ALTER TABLE worker.operator_devices ENABLE ROW LEVEL SECURITY;
 GRANT ALL ON worker.operator_devices TO service_role;

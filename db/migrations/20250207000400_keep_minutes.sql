@@ -8,7 +8,8 @@ CREATE TABLE worker.minutes (
     PRIMARY KEY (minute, name, labels)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE worker.minutes IS
-    'As worker.metrics, but each minute by itself; the minute is when a process stored what it counted.';
+    'As worker.metrics, but each minute by itself; '
+    'the minute is when a process stored what it counted.';
 COMMENT ON COLUMN worker.minutes.name IS
     'Of worker.metrics, where values add up; or avivro_sampled_*, which were looked at once.';
 

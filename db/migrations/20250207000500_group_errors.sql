@@ -11,8 +11,10 @@ BEGIN
     left_over := regexp_replace(left_over, '\x1b\[[0-9;?]*[A-Za-z]', '', 'g');
     left_over := regexp_replace(left_over, '[\x01-\x20\x7f]+', ' ', 'g');
     left_over := regexp_replace(
-        left_over, '\m(https?://)(?:[^\s/@"''<>]*@)?([^\s/?#"''<>]+)[^\s"''<>]*', '\1\2/‹path›', 'g');
-    left_over := regexp_replace(left_over, '[^\s@<>"'']+@[^\s@<>"'']+\.[A-Za-z]{2,}', '‹address›', 'g');
+        left_over, '\m(https?://)(?:[^\s/@"''<>]*@)?([^\s/?#"''<>]+)[^\s"''<>]*',
+        '\1\2/‹path›', 'g');
+    left_over := regexp_replace(
+        left_over, '[^\s@<>"'']+@[^\s@<>"'']+\.[A-Za-z]{2,}', '‹address›', 'g');
     left_over := regexp_replace(
         left_over, '[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}', '‹id›', 'g');
     left_over := regexp_replace(left_over, '"[^"]*"|“[^”]*”|`[^`]*`', '‹text›', 'g');
@@ -39,7 +41,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
                                        'line [0-9]+, in ', '\1 '),
              E'\n' ORDER BY last.number)
          FROM (SELECT f.line, f.number
-               FROM unnest(string_to_array(right(trace, 5000), E'\n')) WITH ORDINALITY AS f (line, number)
+               FROM unnest(string_to_array(right(trace, 5000), E'\n'))
+                   WITH ORDINALITY AS f (line, number)
                WHERE f.line LIKE '  File "%' AND f.line NOT LIKE '%site-packages%'
                  AND f.line LIKE ANY ('{%/workers/%,%/pipelines/%,%/db/%,%/schedules/%}')
                ORDER BY f.number DESC LIMIT 3) AS last))), 12)
@@ -49,7 +52,8 @@ $$;
 -- ever applies, would lock every row once more that is claimed or finished.
 ALTER TABLE worker.jobs ADD COLUMN error_group text;
 COMMENT ON COLUMN worker.jobs.error_group IS
-    'worker.fingerprint of the last attempt that failed; null where none did, or before this column.';
+    'worker.fingerprint of the last attempt that failed; '
+    'null where none did, or before this column.';
 
 REVOKE EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION worker.mask_error, worker.fingerprint TO service_role;

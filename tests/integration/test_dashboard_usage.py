@@ -13,6 +13,7 @@ import pytest
 
 from db import usage_days
 from db.pool import Connection
+from db.usage_days import DaySum
 from tests.dashboard_world import Desk, open_desk
 from tests.integration.test_dashboard_tenants import add_account
 from workers.dashboard.usage_book import Book
@@ -70,7 +71,12 @@ def test_sums_are_those_of_a_naive_recount(conn: Connection) -> None:
 
 def test_a_page_that_is_looked_at_again_counts_nothing() -> None:
     asked: list[tuple[date, date]] = []
-    book = Book(lambda first, end: asked.append((first, end)) or [])  # type: ignore[func-returns-value]
+
+    def ask(first: date, end: date) -> list[DaySum]:
+        asked.append((first, end))
+        return []
+
+    book = Book(ask)
     days = [TODAY - n * DAY for n in range(90)]
     while book.read(days).missing:
         pass
