@@ -130,10 +130,17 @@ def list_ids(
     after: Place,
     looked_max: int,
     rows_max: int,
-) -> list[Place]:
-    values = {**place_values(after), "looked_max": looked_max, "rows_max": rows_max}
+) -> tuple[list[Place], Place | None]:
+    """Those that match, and where the next `looked_max` rows begin; None where there are no more.
+
+    Where `rows_max` match, more than these may have to be looked at.
+    """
+    values = {**place_values(after), "looked_max": looked_max, "rows_max": rows_max + 1}
     query, bound = compose(SQL.list_ids, source, conditions, values)
-    return [Place(*row) for row in conn.execute(query, bound).fetchall()]
+    rows = conn.execute(query, bound).fetchall()
+    found = [Place(id, at) for id, at, matches, _ in rows if matches]
+    edges = [Place(id, at) for id, at, _, is_edge in rows if is_edge]
+    return found[:rows_max], edges[0] if edges else None
 
 
 def find_edge(conn: Connection, source: Source, *, after: Place, looked_max: int) -> Place | None:

@@ -76,10 +76,13 @@ WHERE true /* conditions */
 /* order */ ORDER BY j.id DESC /* end */ LIMIT %(rows_max)s
 
 -- name: list_ids
-SELECT j.id, j.finished_at
-FROM /* source */ worker.jobs AS j /* end */
-WHERE true /* conditions */
-/* order */ ORDER BY j.id DESC /* end */ LIMIT %(rows_max)s
+-- Rows come in the source's order. The last one that was looked at comes, too, whether it matches
+-- or not: to look for it by itself would read all of them again.
+SELECT l.id, l.finished_at, l.matches, l.number = %(looked_max)s AS is_edge
+FROM (SELECT j.id, j.finished_at, (true /* conditions */) IS TRUE AS matches,
+             row_number() OVER (/* order */ ORDER BY j.id DESC /* end */) AS number
+      FROM /* source */ worker.jobs AS j /* end */) AS l
+WHERE l.matches OR l.number = %(looked_max)s LIMIT %(rows_max)s
 
 -- name: find_edge
 -- The last of the rows that were looked at; none where there were fewer.

@@ -271,6 +271,33 @@ def test_random_filters_find_what_their_words_mean(
 
 
 @pytest.mark.parametrize(
+    "text", ["", "-state:completed", "state:discarded,completed", "-state:completed attempt>1"]
+)
+def test_a_bulk_action_takes_all_that_match_in_however_many_steps(
+    conn: Connection, rows: list[dict[str, Any]], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = parse(text, KNOWN)
+    expected = sorted(
+        (
+            row["id"]
+            for row in rows
+            if all(matches(row, t, row["created_at"]) for t in wanted.terms)
+        ),
+        reverse=True,
+    )
+    for name in ("STEP_ROWS_MIN", "STEP_ROWS_MAX"):
+        monkeypatch.setattr(job_search, name, 6)
+
+    with conn.transaction():
+        all_of_them = Search(conn, wanted).gather(ids_max=JOBS)
+        some = Search(conn, wanted).gather(ids_max=len(expected) - 1)
+
+    assert (all_of_them.ids, all_of_them.more, all_of_them.stopped) == (expected, False, False)
+    assert len(some.ids) == len(expected) - 1
+    assert some.more
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "state:discarded,completed,cancelled", "state:available,retryable", "error:*", "group:*"],
 )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from db import job_list
@@ -39,6 +40,8 @@ CHART_ROWS_MAX = 10_000
 
 FINISHED = frozenset({"completed", "discarded", "cancelled"})
 Found = TypeVar("Found", Row, Place)
+# Finds where the next step begins; None where nothing is left.
+Edge = Callable[[], Place | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,12 @@ class Search:
     def list_page(self, *, after: Place, rows_max: int) -> Page:
         def step(
             source: Source, asked: list[Condition], at: Place, look: int, most: int
-        ) -> list[Row]:
-            return job_list.list_rows(
+        ) -> tuple[list[Row], Edge]:
+            rows = job_list.list_rows(
                 self._conn, source, asked, after=at, looked_max=look, rows_max=most
             )
+            find = partial(job_list.find_edge, self._conn, source, after=at, looked_max=look)
+            return rows, find
 
         rows, edge, looked = self._walk(self.wanted, step, after, rows_max + 1, SEARCH_S_MAX)
         if len(rows) > rows_max:
@@ -108,10 +113,11 @@ class Search:
 
         def step(
             source: Source, asked: list[Condition], at: Place, look: int, most: int
-        ) -> list[Place]:
-            return job_list.list_ids(
+        ) -> tuple[list[Place], Edge]:
+            ids, edge = job_list.list_ids(
                 self._conn, source, asked, after=at, looked_max=look, rows_max=most
             )
+            return ids, lambda: edge
 
         until = time.monotonic() + GATHER_S_MAX
         places: list[Place] = []
@@ -127,7 +133,7 @@ class Search:
     def _walk(
         self,
         wanted: Filter,
-        step: Callable[[Source, list[Condition], Place, int, int], list[Found]],
+        step: Callable[[Source, list[Condition], Place, int, int], tuple[list[Found], Edge]],
         after: Place,
         rows_max: int,
         budget_s: float,
@@ -141,10 +147,11 @@ class Search:
         looked, began_at = 0, time.monotonic()
         while True:
             stepped_at = time.monotonic()
-            found += step(source, asked, after, look, rows_max - len(found))
+            more, find_edge = step(source, asked, after, look, rows_max - len(found))
+            found += more
             if len(found) >= rows_max or whole:
                 return found, None, looked
-            edge = job_list.find_edge(self._conn, source, after=after, looked_max=look)
+            edge = find_edge()
             if edge is None:
                 return found, None, looked
             looked, after = looked + look, edge
