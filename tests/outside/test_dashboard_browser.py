@@ -120,6 +120,20 @@ def test_the_overview_changes_by_itself_and_rests_out_of_sight(stack: Stack) -> 
         expect(page.locator("#beat")).to_contain_text("Resting")
 
 
+def test_a_page_that_cannot_be_had_anew_says_how_old_it_is(stack: Stack) -> None:
+    """While Postgres is away, the stream of beats goes on; the figures do not."""
+    with stack.window() as window:
+        page = window.open("/queues")
+        expect(page.locator("#beat")).to_contain_text("Live")
+
+        page.route("**/queues", lambda route: route.fulfill(status=503, body="away"))
+        expect(page.locator("#beat")).to_contain_text("no answer, figures are", timeout=15_000)
+        page.unroute("**/queues")
+
+        expect(page.locator("#beat")).to_contain_text("Live", timeout=15_000)
+        window.problems.clear()
+
+
 def test_a_viewer_sees_no_button_and_may_post_nothing(stack: Stack) -> None:
     (job_id,) = discard(stack)
 

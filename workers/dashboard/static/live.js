@@ -6,6 +6,9 @@
   let source = null;
   let frozen = false;
   let heard = 0;
+  // When the figures on the page were true, and whether they could not be had since.
+  let fresh = Date.now();
+  let refused = false;
   let asking = false;
 
   // What somebody ticked, opened or moved to stays as they left it.
@@ -49,6 +52,13 @@
       .finally(() => (asking = false));
   }
 
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target?.id !== "live") return;
+    refused = !event.detail.successful;
+    if (refused) say(age("no answer, figures are"), false);
+    else fresh = Date.now();
+  });
+
   // Rows that somebody points at or works in stay where they are, though their order changed.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const mine = document.querySelector("#live [data-steady]:is(:hover, :focus-within)");
@@ -76,7 +86,9 @@
     source.addEventListener("beat", (event) => {
       const told = JSON.parse(event.data);
       heard = Date.now();
-      say("Live", true, `${told.clock} UTC`);
+      // The stream goes on while Postgres is away, and then proves nothing about the page.
+      if (refused) say(age("no answer, figures are"), false);
+      else say("Live", true, `${told.clock} UTC`);
       badge(told.badges);
       refresh();
     });
@@ -90,7 +102,7 @@
   }
 
   function age(lead) {
-    const seconds = Math.round((Date.now() - heard) / 1000);
+    const seconds = Math.round((Date.now() - fresh) / 1000);
     return heard ? `${lead} ${seconds} s old` : "Not live";
   }
 
