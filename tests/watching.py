@@ -107,3 +107,19 @@ def keep_alive(conn: Connection) -> None:
         " now() + interval '1 h'"
         " FROM unnest('{worker,dispatcher,scheduler}'::text[]) AS r"
     )
+
+
+def stop_email(conn: Connection) -> None:
+    """Nobody serves the queue any more, and a job waits in it."""
+    conn.execute("UPDATE worker.processes SET queues = queues - 'email' WHERE role = 'worker'")
+    conn.execute(
+        "INSERT INTO worker.jobs (kind, queue, max_attempts) SELECT 'send_email', 'email', 5"
+        " WHERE NOT EXISTS (SELECT FROM worker.jobs)"
+    )
+
+
+def serve_email(conn: Connection) -> None:
+    conn.execute(
+        'UPDATE worker.processes SET queues = queues || \'{"email": {"threads": 4}}\''
+        " WHERE role = 'worker'"
+    )

@@ -1,4 +1,4 @@
-"""Companies' own accounts: an OpenID Connect provider, and a proxy that vouches in a header."""
+"""Companies' own accounts: an OpenID Connect provider."""
 
 import time
 from collections.abc import Iterator
@@ -14,11 +14,9 @@ from db.pool import Connection
 from tests.dashboard_world import Desk, Visitor, open_desk
 from tests.fakes_oidc import CLIENT_ID, CLIENT_SECRET, KEY, NEXT_KEY, OTHER_KEY, Oidc, fake_oidc
 from workers.config import ConfigError, read
-from workers.networks import parse_networks
 
 PUBLIC_URL = "http://127.0.0.1:8800"
 CALLBACK = f"{PUBLIC_URL}/login/oidc/callback"
-PROXY = "10.1.2.3"
 # What a token may say besides what it should, each enough to be refused.
 BENT: list[dict[str, Any]] = [
     {"nonce": "of-another-sign-in"},
@@ -62,18 +60,6 @@ def desk(database_url: str, redis_url: str, provider: Oidc) -> Iterator[Desk]:
 def closed(database_url: str, redis_url: str, provider: Oidc) -> Iterator[Desk]:
     """Nobody has a role by default."""
     with open_desk(database_url, redis_url, **settings(provider)) as desk:
-        yield desk
-
-
-@pytest.fixture
-def proxied(database_url: str, redis_url: str) -> Iterator[Desk]:
-    with open_desk(
-        database_url,
-        redis_url,
-        dashboard_trusted_proxies=parse_networks("10.0.0.0/8"),
-        dashboard_trusted_header="X-Forwarded-User",
-        dashboard_default_role="viewer",
-    ) as desk:
         yield desk
 
 
@@ -308,87 +294,6 @@ def test_a_sign_in_leads_to_no_other_site(desk: Desk) -> None:
         led.add(visitor.client.get(go(visitor, next=target)).headers["location"])
 
     assert led == {"/"}
-
-
-# A proxy that vouches
-
-
-def test_who_a_trusted_proxy_names_is_in(proxied: Desk, conn: Connection) -> None:
-    visitor = proxied.visitor(address=PROXY)
-    visitor.client.headers["X-Forwarded-User"] = "grace"
-
-    sent = visitor.client.get("/audit")
-    let_in = visitor.client.get(sent.headers["location"])
-
-    assert (let_in.status_code, let_in.headers["location"]) == (303, "/audit")
-    assert visitor.client.get("/audit").status_code == 200
-    account = operators.find_operator(conn, "grace")
-    assert account is not None
-    assert (account.role, account.origin) == ("viewer", "header")
-
-
-def test_the_header_of_anybody_else_is_nothing(proxied: Desk, conn: Connection) -> None:
-    visitor = proxied.visitor(address="203.0.113.9")
-    visitor.client.headers["X-Forwarded-User"] = "grace"
-    visitor.client.headers["X-Forwarded-For"] = PROXY
-
-    answer = visitor.client.get("/login")
-
-    assert answer.status_code == 200
-    assert operators.list_operators(conn) == []
-
-
-def test_without_the_setting_the_header_is_nothing(database_url: str, redis_url: str) -> None:
-    with open_desk(
-        database_url, redis_url, dashboard_trusted_proxies=parse_networks("10.0.0.0/8")
-    ) as desk:
-        visitor = desk.visitor(address=PROXY)
-        answer = visitor.client.get("/login", headers={"X-Forwarded-User": "grace"})
-
-    assert answer.status_code == 200
-
-
-def test_a_session_of_the_proxys_is_none_without_its_word(proxied: Desk) -> None:
-    visitor = proxied.visitor(address=PROXY)
-    visitor.client.headers["X-Forwarded-User"] = "grace"
-    visitor.client.get("/login")
-    stolen = visitor.session()
-
-    answers = []
-    for address, name in ((PROXY, None), (PROXY, "eve"), ("203.0.113.9", "grace")):
-        thief = proxied.visitor(address=address)
-        thief.client.cookies.set("avivro_session", stolen)
-        headers = {} if name is None else {"X-Forwarded-User": name}
-        answers.append(thief.client.get("/audit", headers=headers).status_code)
-
-    assert answers == [303, 303, 303]
-
-
-def test_two_names_at_once_are_none(proxied: Desk) -> None:
-    visitor = proxied.visitor(address=PROXY)
-    headers = [("X-Forwarded-User", "grace"), ("X-Forwarded-User", "admin")]
-
-    assert visitor.client.get("/login", headers=headers).status_code == 200
-
-
-def test_the_proxy_cannot_name_an_operator_with_a_password(proxied: Desk, conn: Connection) -> None:
-    operators.insert_operator(conn, "admin", role="admin", password_hash="x")
-    visitor = proxied.visitor(address=PROXY)
-
-    answer = visitor.client.get("/login", headers={"X-Forwarded-User": "admin"})
-
-    assert answer.status_code == 403
-
-
-def test_wrong_passwords_count_for_the_address_that_the_proxy_saw(
-    proxied: Desk, conn: Connection
-) -> None:
-    visitor = proxied.visitor(address=PROXY)
-
-    visitor.sign_in("ada", "wrong", headers={"X-Forwarded-For": "1.1.1.1, 198.51.100.7, 10.9.9.9"})
-
-    row = conn.execute("SELECT address FROM worker.login_failures").fetchone()
-    assert row == ("198.51.100.7",)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Thread
-from uuid import uuid4
 
 import pytest
 
@@ -16,14 +14,13 @@ from tests.watching import (
     START,
     Clockwork,
     Post,
-    file_watchdog,
     keep_alive,
     posting,
+    serve_email,
+    stop_email,
     watchdog_of,
 )
-from workers.alert_messages import Message
 from workers.alert_rules import Rules
-from workers.alert_ways import NotSent, Webhook
 from workers.watchdog import Watchdog
 
 ONCE = [("queue_unserved:email", "opened")]
@@ -46,22 +43,6 @@ def pool(database_url: str) -> Iterator[Pool]:
 def clock(conn: Connection, pool: Pool, post: Post) -> Clockwork:
     keep_alive(conn)
     return Clockwork([watchdog_of(pool, post)])
-
-
-def stop_email(conn: Connection) -> None:
-    """Nobody serves the queue any more, and a job waits in it."""
-    conn.execute("UPDATE worker.processes SET queues = queues - 'email' WHERE role = 'worker'")
-    conn.execute(
-        "INSERT INTO worker.jobs (kind, queue, max_attempts) SELECT 'send_email', 'email', 5"
-        " WHERE NOT EXISTS (SELECT FROM worker.jobs)"
-    )
-
-
-def serve_email(conn: Connection) -> None:
-    conn.execute(
-        'UPDATE worker.processes SET queues = queues || \'{"email": {"threads": 4}}\''
-        " WHERE role = 'worker'"
-    )
 
 
 def test_what_lasts_is_told_once_and_so_is_its_end(
@@ -378,44 +359,3 @@ def test_alerts_are_kept_where_nobody_is_to_be_told(
 
     (alert,) = alerts.list_alerts(conn)
     assert (alert.key, alert.notified_at) == ("queue_unserved:email", None)
-
-
-def test_a_mail_to_a_folder_is_one_file_an_event(
-    conn: Connection, pool: Pool, post: Post, tmp_path: Path
-) -> None:
-    keep_alive(conn)
-    stop_email(conn)
-    clock = Clockwork([file_watchdog(pool, tmp_path)])
-    clock.pass_s(90)
-    serve_email(conn)
-    clock.pass_s(90)
-
-    mails = sorted(path.read_text() for path in tmp_path.glob("*.eml"))
-    assert len(mails) == 2
-    assert all("/runbooks/queue-unserved (avivro dashboard)" in mail for mail in mails)
-
-
-def test_a_silent_way_keeps_the_other_one_and_the_looking_alive(
-    conn: Connection, clock: Clockwork, post: Post
-) -> None:
-    class Silent:
-        name = "email"
-        target = "nowhere"
-
-        def send(self, message: object) -> None:
-            raise NotSent("timed out")
-
-    watchdog = clock.watchdogs[0]
-    watchdog._ways = [Silent(), watchdog._ways[1]]
-    stop_email(conn)
-    clock.pass_s(300)
-
-    assert post.events() == ONCE
-
-
-@pytest.mark.parametrize("url", ["http://", "http://a:b@127.0.0.1/x", "http://127.0.0.1:1/x"])
-def test_an_address_where_nothing_can_be_reached_is_a_failure_in_words(url: str) -> None:
-    message = Message(uuid4(), "subject", "text", {})
-
-    with pytest.raises(NotSent, match=r"\w+ \w+"):
-        Webhook(url).send(message)
