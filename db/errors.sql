@@ -78,11 +78,10 @@ SELECT (SELECT count(*)::int FROM newest) AS jobs,
        (SELECT max(at) FROM newest) AS last_at,
        (SELECT coalesce(f.started_at, f.created_at) FROM worker.jobs AS f
         WHERE f.error_group = %(fingerprint)s ORDER BY f.id LIMIT 1) AS first_at,
-       ARRAY(SELECT count(n.at)::int
-             FROM generate_series(0, %(parts)s - 1) AS p
-             LEFT JOIN newest AS n
-                 ON n.at >= %(since)s::timestamptz
-                    + p * (%(until)s::timestamptz - %(since)s::timestamptz) / %(parts)s
-                AND n.at < %(since)s::timestamptz
-                    + (p + 1) * (%(until)s::timestamptz - %(since)s::timestamptz) / %(parts)s
-             GROUP BY p ORDER BY p) AS counts
+       ARRAY(SELECT coalesce(c.jobs, 0) FROM generate_series(0, %(parts)s - 1) AS p (part)
+             LEFT JOIN (
+                 SELECT floor(extract(epoch FROM n.at - %(since)s::timestamptz)
+                            / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)
+                            * %(parts)s)::int AS part, count(*)::int AS jobs
+                 FROM newest AS n WHERE n.at >= %(since)s AND n.at < %(until)s GROUP BY 1
+             ) AS c ON c.part = p.part ORDER BY p.part) AS counts
