@@ -244,15 +244,22 @@ def test_bulk_actions_and_a_working_engine_never_wait_crosswise(
         for each in workers:
             each.join(20)
 
-    deadlocks = conn.execute(
+    assert count_deadlocks(conn) == (0,)
+    assert count_half_ended(conn) == (0,)
+
+
+def count_deadlocks(conn: Connection) -> object:
+    return conn.execute(
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     ).fetchone()
-    assert deadlocks == (0,)
-    left = conn.execute(
+
+
+def count_half_ended(conn: Connection) -> object:
+    """Whose state and time of the end contradict each other."""
+    return conn.execute(
         "SELECT count(*) FROM worker.jobs WHERE (finished_at IS NULL) = (state IN"
         " ('completed', 'discarded', 'cancelled'))"
     ).fetchone()
-    assert left == (0,)
 
 
 def end(job_id: int, attempt: int) -> Finish:

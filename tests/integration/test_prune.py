@@ -103,6 +103,7 @@ def fill_side_tables(conn: Connection) -> None:
     fill_webhook_tables(conn)
     for days in (0.5, 200):
         age = {"days": days}
+        fill_time_tables(conn, age)
         conn.execute(
             "INSERT INTO worker.probe_effects (effect, job_id, attempt, at)"
             " VALUES ('e', %(days)s * 10, 1, now() - make_interval(secs => %(days)s * 86400))",
@@ -116,21 +117,6 @@ def fill_side_tables(conn: Connection) -> None:
             age,
         )
         conn.execute(
-            "INSERT INTO worker.schedule_ticks (schedule, fire_at)"
-            " VALUES ('s', now() - make_interval(secs => %(days)s * 86400))",
-            age,
-        )
-        conn.execute(
-            "INSERT INTO worker.buckets (lane, tokens, filled_at) VALUES (%(days)s::text, 1,"
-            " now() - make_interval(secs => %(days)s * 86400))",
-            age,
-        )
-        conn.execute(
-            "INSERT INTO worker.minutes (minute, name, labels, value)"
-            " VALUES (now() - make_interval(secs => %(days)s * 86400), 'm', '{}', 1)",
-            age,
-        )
-        conn.execute(
             "INSERT INTO worker.hosts (host, free_at)"
             " VALUES (%(days)s::text, now() - make_interval(secs => %(days)s * 86400))",
             age,
@@ -140,6 +126,24 @@ def fill_side_tables(conn: Connection) -> None:
             " VALUES ('resend', 'm', 'sent', now() - make_interval(secs => %(days)s * 86400))",
             age,
         )
+
+
+def fill_time_tables(conn: Connection, age: dict[str, float]) -> None:
+    conn.execute(
+        "INSERT INTO worker.schedule_ticks (schedule, fire_at)"
+        " VALUES ('s', now() - make_interval(secs => %(days)s * 86400))",
+        age,
+    )
+    conn.execute(
+        "INSERT INTO worker.minutes (minute, name, labels, value)"
+        " VALUES (now() - make_interval(secs => %(days)s * 86400), 'm', '{}', 1)",
+        age,
+    )
+    conn.execute(
+        "INSERT INTO worker.buckets (lane, tokens, filled_at) VALUES (%(days)s::text, 1,"
+        " now() - make_interval(secs => %(days)s * 86400))",
+        age,
+    )
 
 
 def counts(conn: Connection) -> dict[str, int]:
@@ -159,6 +163,34 @@ def counts(conn: Connection) -> dict[str, int]:
         "secrets", "events",
     )  # fmt: skip
     return dict(zip(names, row, strict=True))
+
+
+# Of what the next test makes.
+DELETED = {
+    "jobs": 3,
+    "probe_effects": 1,
+    "embedding_cache": 1,
+    "schedule_ticks": 1,
+    "buckets": 1,
+    "minutes": 1,
+    "hosts": 1,
+    "fetched_pages": 0,
+    "sync_runs": 0,
+    "delivery_bodies": 1,
+    "delivery_attempts": 1,
+    "retired_secrets": 1,
+    "email_events": 1,
+    "analytics_events": 0,
+    "activity_logs": 0,
+    "read_notifications": 0,
+    "notifications": 0,
+    "email_logs": 0,
+    "webhook_deliveries": 0,
+    "lead_reminders": 0,
+    "reminders": 0,
+    "lane_holds": 0,
+    "reopened_conversations": 0,
+}
 
 
 def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_url: str) -> None:
@@ -181,34 +213,7 @@ def test_it_deletes_what_is_old_and_keeps_the_rest(conn: Connection, database_ur
         "jobs": 4, "logs": 3, "effects": 1, "vectors": 1, "ticks": 1, "buckets": 1, "hosts": 1,
         "bodies": 2, "attempts": 2, "secrets": 1, "events": 1,
     }  # fmt: skip
-    assert result == {
-        "deleted": {
-            "jobs": 3,
-            "probe_effects": 1,
-            "embedding_cache": 1,
-            "schedule_ticks": 1,
-            "buckets": 1,
-            "minutes": 1,
-            "hosts": 1,
-            "fetched_pages": 0,
-            "sync_runs": 0,
-            "delivery_bodies": 1,
-            "delivery_attempts": 1,
-            "retired_secrets": 1,
-            "email_events": 1,
-            "analytics_events": 0,
-            "activity_logs": 0,
-            "read_notifications": 0,
-            "notifications": 0,
-            "email_logs": 0,
-            "webhook_deliveries": 0,
-            "lead_reminders": 0,
-            "reminders": 0,
-            "lane_holds": 0,
-            "reopened_conversations": 0,
-        },
-        "complete": True,
-    }
+    assert result == {"deleted": DELETED, "complete": True}
 
 
 def test_running_twice_changes_nothing(conn: Connection, database_url: str) -> None:

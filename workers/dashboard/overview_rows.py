@@ -116,33 +116,53 @@ def build_rows(
     names = [*QUEUES, *sorted(set(by_queue) - set(QUEUES))]
     done, failed = (rates(finished, outcomes, window) for outcomes in (DONE, FAILED))
     nothing = [0.0] * slots_of(window)
-    rows = []
-    for queue in names:
-        depth, oldest_s = by_queue.get(queue, ({}, None))
-        target_s = TARGETS_S.get(queue, TARGET_S)
-        offered, hosts = slots.get(queue, (0, 0))
-        over = (oldest_s or 0.0) / target_s
-        state = judge(queue, depth=depth, over=over, slots=offered, pauses=pauses)
-        rows.append(
-            QueueRow(
-                queue=queue,
-                depth={name: depth.get(name, 0) for name in STATES},
-                oldest_s=oldest_s,
-                target_s=target_s,
-                busy=running.get(queue, 0),
-                slots=offered,
-                hosts=hosts,
-                state=state.css,
-                icon=state.icon,
-                word=state.word,
-                level=state.level,
-                waits=waits.get(queue, NONE),
-                runs=runs.get(queue, NONE),
-                finished=done.get(queue, nothing),
-                failed=failed.get(queue, nothing),
-            )
+    rows = [
+        build_row(
+            queue,
+            *by_queue.get(queue, ({}, None)),
+            busy=running.get(queue, 0),
+            slots=slots.get(queue, (0, 0)),
+            pauses=pauses,
+            timed=(waits.get(queue, NONE), runs.get(queue, NONE)),
+            ended=(done.get(queue, nothing), failed.get(queue, nothing)),
         )
+        for queue in names
+    ]
     return sorted(rows, key=lambda row: (row.level != "bad", -row.over, row.queue))
+
+
+def build_row(
+    queue: str,
+    depth: Mapping[str, int],
+    oldest_s: float | None,
+    *,
+    busy: int,
+    slots: tuple[int, int],
+    pauses: Sequence[Pause],
+    timed: tuple[Percentiles, Percentiles],
+    ended: tuple[Sequence[float], Sequence[float]],
+) -> QueueRow:
+    """`timed` are waits and runs, `ended` those that finished and those that failed."""
+    target_s = TARGETS_S.get(queue, TARGET_S)
+    over = (oldest_s or 0.0) / target_s
+    state = judge(queue, depth=depth, over=over, slots=slots[0], pauses=pauses)
+    return QueueRow(
+        queue=queue,
+        depth={name: depth.get(name, 0) for name in STATES},
+        oldest_s=oldest_s,
+        target_s=target_s,
+        busy=busy,
+        slots=slots[0],
+        hosts=slots[1],
+        state=state.css,
+        icon=state.icon,
+        word=state.word,
+        level=state.level,
+        waits=timed[0],
+        runs=timed[1],
+        finished=ended[0],
+        failed=ended[1],
+    )
 
 
 def sum_depths(depths: Sequence[Depth]) -> dict[str, tuple[dict[str, int], float | None]]:

@@ -113,15 +113,6 @@ class UsagePage:
         label = label_type if by == "type" else label_model
         shades = shade(sums, label)
         spenders = merge(*self._spenders.get().value)
-        with self._site.read() as conn:
-            near = usage_days.list_near_limits(conn, rows_max=NEAR_MAX + 1)
-            budgets = usage_days.list_spent_budgets(conn, rows_max=NEAR_MAX)
-            stuck = usage_days.list_stuck_periods(conn, rows_max=NEAR_MAX)
-            unpriced = usage_days.list_unpriced(conn)
-            ids = {each.tenant_id for each in spenders if each.tenant_id}
-            ids |= {each.tenant for each in near} | {each.tenant for each in budgets}
-            ids |= {each.tenant for each in stuck}
-            known = tenants.list_accounts(conn, ids)
         return self._site.show(
             request,
             "usage.html",
@@ -137,14 +128,28 @@ class UsagePage:
             counted=counted,
             is_empty=not sums and not counted.missing,
             spenders=spenders,
-            names={each: name(each, known.get(each)) for each in ids},
-            near=near[:NEAR_MAX],
-            more_near=len(near) > NEAR_MAX,
-            budgets=budgets,
-            stuck=stuck,
-            unpriced=unpriced,
             unpriced_max=UNPRICED_MAX,
+            **self._find_trouble({each.tenant_id for each in spenders if each.tenant_id}),
         )
+
+    def _find_trouble(self, ids: set[UUID]) -> dict[str, Any]:
+        """What needs somebody, and the names of those in it and of `ids`."""
+        with self._site.read() as conn:
+            near = usage_days.list_near_limits(conn, rows_max=NEAR_MAX + 1)
+            budgets = usage_days.list_spent_budgets(conn, rows_max=NEAR_MAX)
+            stuck = usage_days.list_stuck_periods(conn, rows_max=NEAR_MAX)
+            unpriced = usage_days.list_unpriced(conn)
+            ids = ids | {each.tenant for each in near} | {each.tenant for each in budgets}
+            ids |= {each.tenant for each in stuck}
+            known = tenants.list_accounts(conn, ids)
+        return {
+            "names": {each: name(each, known.get(each)) for each in ids},
+            "near": near[:NEAR_MAX],
+            "more_near": len(near) > NEAR_MAX,
+            "budgets": budgets,
+            "stuck": stuck,
+            "unpriced": unpriced,
+        }
 
 
 def wanted_days(today: date, span: int) -> list[date]:
