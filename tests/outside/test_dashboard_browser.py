@@ -175,6 +175,12 @@ def test_a_form_of_another_site_does_nothing(stack: Stack) -> None:
     assert stack.conn.execute("SELECT FROM worker.pauses").fetchone() is None
 
 
+def arrive(page: Page, address: str) -> None:
+    """Keys that are pressed before the new page has its scripts move nothing."""
+    expect(page).to_have_url(re.compile(address))
+    page.wait_for_load_state()
+
+
 def test_keys_move_open_and_go(stack: Stack) -> None:
     discard(stack, count=3)
 
@@ -185,11 +191,11 @@ def test_keys_move_open_and_go(stack: Stack) -> None:
         second = page.locator("[data-row]").nth(1)
         expect(second).to_have_class(re.compile("cur"))
         page.keyboard.press("o")
-        expect(page).to_have_url(re.compile(r"/jobs/\d+$"))
+        arrive(page, r"/jobs/\d+$")
 
         page.keyboard.press("g")
         page.keyboard.press("s")
-        expect(page).to_have_url(re.compile(r"/schedules$"))
+        arrive(page, r"/schedules$")
 
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
@@ -197,6 +203,6 @@ def test_keys_move_open_and_go(stack: Stack) -> None:
 
         page.keyboard.press("g")
         page.keyboard.press("j")
-        expect(page).to_have_url(re.compile(r"/jobs$"))
+        arrive(page, r"/jobs$")
         page.keyboard.press("/")
         expect(page.locator('[data-key="/"]')).to_be_focused()
