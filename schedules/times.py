@@ -16,6 +16,8 @@ Missed = Literal["skip", "once", "all"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EVERY = re.compile(r"every ([1-9][0-9]{0,7}) s")
+# Of what begins with a letter APScheduler reads this much, and is silent about the rest.
+NAMES = re.compile(r"last|[a-z]{3}(-[a-z]{3})?", re.IGNORECASE)
 CRON_CHARS_MAX = 200
 INSTANT = timedelta(microseconds=1)
 # A tick that is found within this time is a little late; after it, it was missed.
@@ -138,7 +140,14 @@ def trigger_of(cron: str) -> Trigger:
         raise ValueError(f'schedule "{cron}": write the weekday as mon to sun, its numbers differ')
     if day != "*" and weekday != "*":
         raise ValueError(f'schedule "{cron}": give a day or a weekday, together they are ambiguous')
+    refuse_half_read(cron)
     return cron_trigger(cron)
+
+
+def refuse_half_read(cron: str) -> None:
+    for part in cron.replace(",", " ").split():
+        if part[0].isalpha() and not NAMES.fullmatch(part):
+            raise ValueError(f'schedule "{cron}": "{part}" is no name such as mon or jan-mar')
 
 
 def cron_trigger(cron: str) -> Trigger:
