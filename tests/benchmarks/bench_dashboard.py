@@ -178,6 +178,7 @@ def print_pages(conn: Connection, url: str, base: str) -> None:
     requests = int(os.environ.get("BENCH_REQUESTS", REQUESTS))
     with flow(url), log_in(url, base) as client:
         timings = [measure(client, path, requests) for path in addresses(conn)]
+        timings.append(measure_beats(client, requests))
     timings.sort(key=lambda timing: -timing.p95_ms)
     slow = [timing for timing in timings if timing.p95_ms >= AIM_MS]
     print(
@@ -234,6 +235,17 @@ def measure(client: httpx.Client, path: str, requests: int) -> Timing:
     return Timing(path, times_ms, len(answer.content) / 1_000)
 
 
+def measure_beats(client: httpx.Client, requests: int) -> Timing:
+    """How soon the stream tells something to a window that was just opened."""
+    times_ms, told = [], ""
+    for _ in range(requests):
+        began_at = time.perf_counter()
+        with client.stream("GET", "/live") as answer:
+            told = next(answer.iter_text())
+        times_ms.append(1_000 * (time.perf_counter() - began_at))
+    return Timing("/live, its first beat", times_ms, len(told) / 1_000)
+
+
 @contextmanager
 def flow(url: str) -> Iterator[None]:
     """Jobs that come and go all the time."""
@@ -257,11 +269,13 @@ def flow(url: str) -> Iterator[None]:
 def print_cost(conn: Connection, url: str, base: str) -> None:
     conn.execute("DELETE FROM worker.jobs WHERE state IN ('available', 'scheduled', 'retryable')")
     drain(conn)
-    ratios, alone = [], []
+    ratios, alone, spent_ms = [], [], []
     for _ in range(REPETITIONS):
         unwatched = drain(conn)
         with watching(url, base):
+            began_at, before_s = time.monotonic(), cpu_s(conn)
             watched = drain(conn)
+            spent_ms.append(1_000 * (cpu_s(conn) - before_s) / (time.monotonic() - began_at))
         alone.append(unwatched)
         ratios.append(watched / unwatched)
     print(
@@ -270,6 +284,20 @@ def print_cost(conn: Connection, url: str, base: str) -> None:
         f"({min(ratios):.3f}-{max(ratios):.3f}), {REPETITIONS} alternating pairs of "
         f"{DRAINED:,} empty jobs; nobody watching: {statistics.median(alone):,.0f} jobs/s"
     )
+    print(
+        f"meanwhile the dashboard and its connections take {statistics.median(spent_ms):.0f} ms of "
+        f"processor a second ({min(spent_ms):.0f}-{max(spent_ms):.0f}), whatever else runs here"
+    )
+
+
+def cpu_s(conn: Connection) -> float:
+    """Processor time so far of the dashboard's process, and of what Postgres does for it."""
+    rows = conn.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'avivro dashboard%'"
+    ).fetchall()
+    found = [each for each in psutil.Process().children() if "dashboard" in each.cmdline()]
+    found += [psutil.Process(pid) for (pid,) in rows]
+    return sum(sum(each.cpu_times()[:2]) for each in found)
 
 
 def drain(conn: Connection) -> float:
