@@ -182,7 +182,8 @@ def tell_due(facts: Facts) -> Iterator[Answer]:
         some = ", ".join(f"{each.kind} {each.id}" for each in facts.blockers[:BLOCKERS_MAX])
         yield Answer(
             "blocked",
-            f"It waits for {capped(facts.blockers_open, AHEAD_MAX)} unfinished jobs",
+            f"It waits for {capped(facts.blockers_open, AHEAD_MAX)} unfinished"
+            f" {'job' if facts.blockers_open == 1 else 'jobs'}",
             f"{some}." if some else "All have ended: the next turn of the dispatcher lets it go.",
             links=tuple((str(each.id), f"/jobs/{each.id}") for each in facts.blockers),
         )
