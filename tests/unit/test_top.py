@@ -10,7 +10,7 @@ from workers.finding import Finding
 
 STATES = ("scheduled", "available", "dispatched", "running", "retryable", "discarded")
 STOPPED = Finding(
-    "no_worker", "stop", "No worker is alive", "3 jobs wait", "Start one", "no-worker"
+    "no_worker", "stop", "No worker is alive", "3 jobs wait.", "Start one", "no-worker"
 )
 
 
@@ -39,6 +39,7 @@ def test_what_is_wrong_comes_first_and_the_longest_wait_before_the_shorter() -> 
     lines = shown(trend)
     assert lines.index("No worker is alive") < lines.index("default") < lines.index("email")
     assert "5.0 min" in lines
+    assert "3 jobs wait. Start one" in lines
 
 
 def test_rates_are_what_ended_between_two_looks() -> None:

@@ -137,7 +137,7 @@ def draw_finding(finding: Finding) -> Text:
     """A glyph and words, never a colour alone."""
     glyph, style = ("\u25a0", "bold red") if finding.level == "stop" else ("\u2016", "yellow")
     return Text.assemble(
-        (f"{glyph} {finding.title}", style), f". {finding.evidence}. ", (finding.do, "dim")
+        (f"{glyph} {finding.title}", style), f". {finding.evidence} ", (finding.do, "dim")
     )
 
 
