@@ -116,7 +116,7 @@ WITH ended AS MATERIALIZED (
 )
 SELECT e.kind, count(*)::int AS ended,
        count(*) FILTER (WHERE e.state = 'discarded')::int AS discarded,
-       coalesce(sum(greatest(e.attempt - 1, 0)), 0)::int AS retries,
+       coalesce(sum(greatest(e.attempt - 1, 0)), 0)::bigint AS retries,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY e.run_s) AS p50_s,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY e.run_s) AS p95_s
 FROM ended AS e GROUP BY 1

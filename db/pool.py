@@ -26,6 +26,13 @@ KEEPALIVE: dict[str, Any] = {
 # Postgres is away, or it only reads, or it ended a transaction of ours that stood still.
 AWAY = (psycopg.OperationalError, psycopg.InternalError)
 
+# The schema is older than the code, or newer.
+UNMIGRATED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+)
+
 log = logging.getLogger(__name__)
 
 

@@ -77,3 +77,13 @@ def test_top_shows_one_look_as_json(conn: Connection, commands: Avivro) -> None:
 
     assert [process["role"] for process in look["processes"]] == ["worker"]
     assert {queue["name"]: queue["threads"] for queue in look["queues"]}["default"] == 8
+
+
+def test_top_says_what_an_empty_database_lacks(empty_database_url: str, commands: Avivro) -> None:
+    commands.env["DATABASE_URL"] = empty_database_url
+
+    ended = commands.run("top", "--json")
+
+    assert ended.returncode == 3
+    assert "run avivro migrate" in ended.stderr
+    assert "Traceback" not in ended.stderr

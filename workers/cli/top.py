@@ -14,7 +14,7 @@ from rich.text import Text
 
 from db import jobs, metrics, processes
 from db.jobs import Job
-from db.pool import AWAY, Connection, connect
+from db.pool import AWAY, UNMIGRATED, Connection, connect
 from db.processes import Process
 from workers import health
 from workers.cli import console
@@ -66,11 +66,14 @@ def top(
     """Watch what is wrong, what waits, who works on what. With --json: one look, then the end."""
     with services(redis=False) as found:
         assert found.database_url is not None
-        if as_json:
-            with connect(found.database_url, autocommit=True, name="avivro top") as conn:
-                console.print_json(look(conn, redis_url=found.redis_url))
-        else:
-            watch(found.database_url, found.redis_url, every_s=every)
+        try:
+            if as_json:
+                with connect(found.database_url, autocommit=True, name="avivro top") as conn:
+                    console.print_json(look(conn, redis_url=found.redis_url))
+            else:
+                watch(found.database_url, found.redis_url, every_s=every)
+        except UNMIGRATED:
+            console.fail("the database lacks a migration: run avivro migrate", code=3)
 
 
 def watch(url: str, redis_url: str | None, *, every_s: float) -> None:

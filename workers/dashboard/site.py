@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from db import audit, dashboard
 from db.operators import Operator
-from db.pool import Connection
+from db.pool import UNMIGRATED, Connection
 from workers.answering import Borrow
 from workers.config import Config
 from workers.dashboard.forms import Form, Refused, local_path, read_form
@@ -55,11 +55,6 @@ SAFE = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
-UNMIGRATED = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-)
 # In the bar, with the letter that goes there after g.
 PAGES = (
     ("/", "Overview", "o"),
