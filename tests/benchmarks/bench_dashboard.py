@@ -295,9 +295,17 @@ def cpu_s(conn: Connection) -> float:
     rows = conn.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'avivro dashboard%'"
     ).fetchall()
-    found = [each for each in psutil.Process().children() if "dashboard" in each.cmdline()]
+    found = [each for each in psutil.Process().children() if is_dashboard(each)]
     found += [psutil.Process(pid) for (pid,) in rows]
     return sum(sum(each.cpu_times()[:2]) for each in found)
+
+
+def is_dashboard(process: psutil.Process) -> bool:
+    try:
+        return "dashboard" in process.cmdline()
+    except psutil.Error:
+        # It ended, or is about to.
+        return False
 
 
 def drain(conn: Connection) -> float:

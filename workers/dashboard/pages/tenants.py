@@ -34,7 +34,7 @@ from workers.dashboard.tenant_rows import (
     parse_tenant,
 )
 
-ROWS_MAX = 50
+ROWS_MAX = 25
 IDLE_PER_PAGE = 50
 FOUND_MAX = 50
 ACCOUNTS_COUNTED_MAX = 10_000
