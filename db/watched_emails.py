@@ -158,6 +158,16 @@ class Suppression:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A suppression that is gone; `others` of the same address are not."""
+
+    address_hash: str
+    category: str | None
+    reason: str
+    others: int
+
+
 def count_states(conn: Connection) -> dict[str, States]:
     """By state, all of them; of the newest WEEK_MAX mails of the last 7 days."""
     rows = conn.execute(SQL.count_states, {"rows_max": WEEK_MAX}).fetchall()
@@ -251,8 +261,7 @@ def list_suppressions(
     return cursor.execute(SQL.list_suppressions, values).fetchall()
 
 
-def lift_suppression(conn: Connection, suppression_id: int) -> tuple[str, str | None, str] | None:
-    """Its address' hash, category and reason; None where it is gone."""
-    values = {"suppression_id": suppression_id}
-    row = conn.execute(SQL.lift_suppression, values).fetchone()
-    return None if row is None else (row[0], row[1], row[2])
+def lift_suppression(conn: Connection, suppression_id: int) -> Lifted | None:
+    """None where it is gone."""
+    cursor = conn.cursor(row_factory=class_row(Lifted))
+    return cursor.execute(SQL.lift_suppression, {"suppression_id": suppression_id}).fetchone()

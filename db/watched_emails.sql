@@ -136,4 +136,6 @@ ORDER BY s.id DESC LIMIT %(rows_max)s
 
 -- name: lift_suppression
 DELETE FROM worker.suppressions AS s WHERE s.id = %(suppression_id)s
-RETURNING encode(s.address_hash, 'hex'), s.category, s.reason
+RETURNING encode(s.address_hash, 'hex') AS address_hash, s.category, s.reason,
+          (SELECT count(*)::int FROM worker.suppressions AS o
+           WHERE o.address_hash = s.address_hash AND o.id <> s.id) AS others

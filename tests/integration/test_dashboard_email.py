@@ -286,6 +286,29 @@ def test_addresses_are_suppressed_found_by_their_hash_and_lifted(
     assert "j***@example.com" in told
 
 
+def test_lifting_one_of_several_reasons_does_not_promise_mail(conn: Connection, desk: Desk) -> None:
+    for reason in ("manual", "bounced"):
+        suppressions.add(conn, "jane@example.com", reason)
+    first, second = (each.id for each in suppressions.list_suppressions(conn, rows_max=9))
+    operator = desk.browser("operator")
+
+    operator.post("/email/lift", suppression_id=first)
+    one_left = operator.get("/email")
+    operator.post("/email/lift", suppression_id=second)
+    none_left = operator.get("/email")
+
+    assert "Lifted; 1 more of that address still hold" in one_left
+    assert "goes there again" not in one_left
+    assert "Lifted: mail goes there again" in none_left
+
+
+def test_who_is_refused_on_the_spot_is_not_said_to_be_suppressed(desk: Desk) -> None:
+    page = " ".join(desk.browser("viewer").get("/email").split())
+
+    assert "A server that refuses a mail as it is handed over fails that mail alone" in page
+    assert "when its server refused" not in page
+
+
 def test_a_viewer_sees_no_button_and_changes_nothing(conn: Connection, desk: Desk) -> None:
     mail = add(conn, "uncertain")
     suppressions.add(conn, "jane@example.com", "bounced")

@@ -330,6 +330,15 @@ def lift(site: Site, request: Request, form: Form) -> Response:
         gone = watched_emails.lift_suppression(act.conn, suppression_id)
         if gone is None:
             raise Refused("It was lifted already.", status=404)
-        address_hash, category, reason = gone
-        act.details.update(address_hash=address_hash[:HASH_CHARS], category=category, reason=reason)
-    return site.back(form, "Lifted: mail goes there again. Mails that were not sent stay so.")
+        act.details.update(
+            address_hash=gone.address_hash[:HASH_CHARS], category=gone.category, reason=gone.reason
+        )
+    return site.back(form, tell_lifted(gone))
+
+
+def tell_lifted(gone: watched_emails.Lifted) -> str:
+    """Whether mail goes there again: several reasons may keep it from one address."""
+    if gone.others:
+        return f"Lifted; {gone.others:,} more of that address still hold: see the list."
+    mail = "mail" if gone.category is None else f"mail of {gone.category}"
+    return f"Lifted: {mail} goes there again. Mails that were not sent stay so."
