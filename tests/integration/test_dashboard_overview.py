@@ -155,6 +155,26 @@ def test_figures_of_one_queue_do_not_show_on_another(desk: Desk, conn: Connectio
     assert "now 0" in default
 
 
+def test_the_last_full_minute_is_named_by_its_time(desk: Desk, conn: Connection) -> None:
+    all_alive(conn)
+    waiting(conn, "probe", "default", age_s=1)
+    tally = Tally()
+    tally.count(ATTEMPTS, "send_email", "completed", by=120)
+    flush(conn, tally)
+    # Also in the minute under way, which may be over before the page is read.
+    conn.execute(
+        "INSERT INTO worker.minutes"
+        " SELECT minute - interval '1 min', name, labels, value FROM worker.minutes"
+    )
+    minutes = conn.execute("SELECT DISTINCT minute FROM worker.minutes").fetchall()
+
+    page = desk.browser("viewer").get("/")
+
+    told = re.search(r"completed, 120 in the minute of <time [^>]*>([0-9:]+)</time>", page)
+    assert told is not None
+    assert told[1] in {f"{at:%H:%M}" for (at,) in minutes}
+
+
 def test_every_range_is_shown_and_others_are_refused(desk: Desk) -> None:
     browser = desk.browser("viewer")
 

@@ -177,8 +177,10 @@ def draw_hour(hour: Hour, rows: Sequence[QueueRow], figures: Figures) -> dict[st
     series, quiet = age_series(hour, rows)
     most = max(map(sum, zip(done, failed, strict=True)))
     return {
-        "done_now": done[-1],
-        "failed_now": failed[-1],
+        # The last full minute: of the one under way nobody knows yet how many it will be.
+        "last_at": at[-1],
+        "done_last": done[-1],
+        "failed_last": failed[-1],
         "finished_chart": charts.columns(
             [Series("completed", done), Series("failed", failed, css="fb")],
             at=at,
