@@ -229,6 +229,19 @@ def test_one_is_sent_again(conn: Connection, desk: Desk, owner: UUID) -> None:
     assert len(noted(conn)) == 1
 
 
+def test_the_preview_of_an_inactive_webhook_promises_no_pace(
+    conn: Connection, desk: Desk, owner: UUID
+) -> None:
+    hook = add(conn, owner, is_active=False)
+    deliver(conn, hook, "failed")
+
+    page = desk.browser("operator").get(f"/webhooks/{hook}/recover?since=2020-01-01T00:00")
+
+    assert "Nothing is sent." in page
+    assert "a second" not in page
+    assert 'action="/webhooks/recover"' not in page
+
+
 def test_what_the_preview_counts_is_what_is_sent_again(
     conn: Connection, desk: Desk, owner: UUID
 ) -> None:

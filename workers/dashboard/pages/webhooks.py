@@ -312,6 +312,8 @@ def tell_lost(hook: Webhook, lost: int) -> dict[str, Any]:
         skipped.append(("more", f"beyond the cap of {RECOVER_MAX:,}, the latest: ask again after"))
     if not hook.is_active:
         happens = [("0", "deliveries: the webhook is not active. Enable it first.")]
+        skipped = [(f"{count:,}", "that failed, were blocked or cancelled wait until then")]
+        return {"happens": happens, "skipped": skipped, "pace": "Nothing is sent."}
     pace = f"Oldest first, {RECOVER_PER_S} a second: {duration(count / RECOVER_PER_S)} in all."
     return {"happens": happens, "skipped": skipped, "pace": pace}
 
