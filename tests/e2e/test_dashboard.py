@@ -18,6 +18,7 @@ from tests.processes import Avivro, avivro, children, wait_until
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 BOUNDED = {
     "queue", "kind", "state", "outcome", "role", "result", "scope", "provider", "model", "le",
+    "level",
 }  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def test_it_is_ready_where_all_is_there(running: Avivro, conn: Connection) -> No
     assert get(running, "/healthz") == (200, "ok\n")
     status, body = get(running, "/readyz")
     assert (status, json.loads(body)) == (200, {"ready": True, "problems": []})
-    assert get(running, "/")[0] == 404
+    assert get(running, "/")[0] == 303
     wait_until(
         lambda: [p for p in processes.list_live(conn) if p.role == "dashboard"], "its own row"
     )

@@ -258,7 +258,7 @@ def test_it_finds_its_rows_by_an_index(conn: Connection) -> None:
         "delete_activity": "activity_logs_created_at_idx",
         "delete_read_notifications": "notifications_read_at_idx",
         "delete_notifications": "notifications_created_at_idx",
-        "delete_emails": "email_logs_created_at_idx",
+        "delete_emails": "email_logs_created_at_status_idx",
         "delete_deliveries": "webhook_deliveries_ended_idx",
         "delete_lead_reminders": "lead_reminders_follow_up_idx",
         "delete_reminders": "reminders_reminded_idx",
