@@ -132,7 +132,7 @@ def find_processes(home: Path) -> list[psutil.Process]:
         marks.append(place.tag)
     return [
         process
-        for process in psutil.process_iter(["cmdline"])
+        for process in psutil.process_iter(["cmdline", "name"])
         if process.pid != os.getpid()
         and any(mark in " ".join(process.info["cmdline"] or ()) for mark in marks)
     ]

@@ -55,7 +55,7 @@ def test_data_is_there_at_the_next_start_at_the_same_address(home: Path) -> None
 
 def test_a_server_that_nobody_asked_for_is_not_started(home: Path) -> None:
     with serve(home, redis=False) as services:
-        titles = {process.name() for process in find_processes(home)}
+        titles = {process.info["name"] for process in find_processes(home)}
 
     assert services.redis_url is None
     assert "postgres" in titles
