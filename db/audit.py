@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from db.patterns import containing
 from db.pool import Connection
 from db.statements import load
 
@@ -89,7 +90,7 @@ def search(conn: Connection, wanted: Wanted, *, before: int | None, rows_max: in
             {
                 "operator": wanted.operator,
                 "action": wanted.action,
-                "target": None if wanted.target is None else f"%{escape(wanted.target)}%",
+                "target": None if wanted.target is None else containing(wanted.target),
                 "since": wanted.since,
                 "until": wanted.until,
                 "before": before,
@@ -116,8 +117,3 @@ def list_actions(conn: Connection) -> list[str]:
 
 def list_names(conn: Connection) -> list[str]:
     return [row[0] for row in conn.execute(SQL.list_names, {"rows_max": WORDS_MAX})]
-
-
-def escape(text: str) -> str:
-    """For LIKE: what was typed is looked for as it stands."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

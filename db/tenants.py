@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from db.patterns import literal
 from db.pool import Connection
 from db.statements import load
 
@@ -78,9 +79,8 @@ def count_accounts(conn: Connection, *, but: Collection[UUID], rows_max: int) ->
 
 def find_accounts(conn: Connection, beginning: str, *, rows_max: int) -> list[Account]:
     """Whose mail address, name or company begins so, whatever the case."""
-    escaped = beginning.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     cursor = conn.cursor(row_factory=class_row(Account))
-    values = {"pattern": f"{escaped}%", "rows_max": rows_max}
+    values = {"pattern": f"{literal(beginning.lower())}%", "rows_max": rows_max}
     return cursor.execute(SQL.find_accounts, values).fetchall()
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from db.patterns import containing
 from workers.dashboard.filter_values import STATES
 from workers.dashboard.filtering import (
     FIELDS,
@@ -18,7 +19,7 @@ from workers.dashboard.filtering import (
     Unreadable,
     parse,
 )
-from workers.dashboard.job_conditions import conditions_of, contains, json_texts
+from workers.dashboard.job_conditions import conditions_of, json_texts
 
 KINDS = ["index_source", "probe", "send_email"]
 QUEUES = ["default", "knowledge"]
@@ -189,7 +190,7 @@ def test_a_span_counts_back_from_now_and_ahead_for_what_is_due() -> None:
 
 
 def test_what_means_something_in_a_pattern_is_escaped() -> None:
-    assert contains("100%_\\") == "%100\\%\\_\\\\%"
+    assert containing("100%_\\") == "%100\\%\\_\\\\%"
 
 
 def test_an_argument_may_be_a_number_or_its_text() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from db.job_list import Condition
+from db.patterns import containing
 from workers.dashboard.filter_values import DAY, SPAN, day, moment, span
 from workers.dashboard.filtering import FIELDS, Filter, Term
 
@@ -48,7 +49,7 @@ def translate(term: Term, now: datetime) -> list[Condition]:
 def equal_values(term: Term) -> dict[str, Any]:
     match term.field:
         case "error":
-            return {"patterns": [contains(value) for value in term.values]}
+            return {"patterns": [containing(value) for value in term.values]}
         case "args":
             texts = [text for value in term.values for text in json_texts(value)]
             return {"path": list(term.path), "values": texts}
@@ -56,11 +57,6 @@ def equal_values(term: Term) -> dict[str, Any]:
             return {"values": [int(value) for value in term.values]}
         case _:
             return {"values": list(term.values)}
-
-
-def contains(text: str) -> str:
-    """A LIKE pattern for texts that hold this one."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
 
 
 def json_texts(value: str) -> list[str]:

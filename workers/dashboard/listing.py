@@ -1,11 +1,12 @@
 """What lists read from an address: ids, places in a list, texts to look for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from starlette.requests import Request
 
+from db.patterns import containing
 from workers.dashboard.forms import Refused
 
 TEXT_CHARS_MAX = 200
@@ -19,6 +20,11 @@ def path_id(request: Request, name: str, what: str) -> UUID:
         return UUID(request.path_params[name])
     except ValueError:
         raise Refused(f"There is no such {what}.", status=404) from None
+
+
+def filled(fields: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Those of these fields that hold more than blanks, without the blanks around."""
+    return {name: fields[name].strip() for name in names if fields.get(name, "").strip()}
 
 
 def read_id(fields: Mapping[str, str], name: str) -> UUID | None:
@@ -77,7 +83,4 @@ def place_of(at: datetime, id: UUID) -> str:
 
 def pattern_of(text: str | None) -> str | None:
     """What ILIKE finds that text by, wherever it stands."""
-    if text is None:
-        return None
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return None if text is None else containing(text)

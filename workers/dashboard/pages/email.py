@@ -21,6 +21,7 @@ from workers.dashboard import mail_reasons, masks
 from workers.dashboard.forms import Form, Refused, query_of
 from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.listing import (
+    filled,
     path_id,
     pattern_of,
     place_of,
@@ -80,7 +81,7 @@ def read_asked(fields: Mapping[str, str]) -> Asked:
     text, to = read_text(fields, "q"), read_text(fields, "to")
     since = read_choice(fields, "since", tuple(SPANS))
     return Asked(
-        {name: fields[name].strip() for name in FIELDS if fields.get(name, "").strip()},
+        filled(fields, FIELDS),
         Filter(
             status=read_choice(fields, "status", STATES),
             type=read_text(fields, "type"),

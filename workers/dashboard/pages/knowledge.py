@@ -21,6 +21,7 @@ from workers.dashboard import charts, drawings, masks, source_trouble
 from workers.dashboard.drawings import Bar
 from workers.dashboard.forms import Form, Refused, query_of
 from workers.dashboard.listing import (
+    filled,
     path_id,
     pattern_of,
     place_of,
@@ -82,7 +83,7 @@ class Asked:
 def read_asked(fields: Mapping[str, str]) -> Asked:
     """Raises Refused for what is no filter."""
     return Asked(
-        {name: fields[name].strip() for name in FIELDS if fields.get(name, "").strip()},
+        filled(fields, FIELDS),
         tenant=read_id(fields, "tenant"),
         status=read_choice(fields, "status", STATUSES),
         type=read_choice(fields, "type", TYPES),

@@ -21,6 +21,7 @@ from workers.dashboard import drawings, redaction
 from workers.dashboard.drawings import Hour
 from workers.dashboard.forms import Form, Refused, query_of
 from workers.dashboard.listing import (
+    filled,
     path_id,
     pattern_of,
     place_of,
@@ -81,7 +82,7 @@ def read_asked(fields: Mapping[str, str]) -> Asked:
     if state == TROUBLED:
         states = [each for each in STATES if each not in WELL]
     return Asked(
-        {name: fields[name].strip() for name in FIELDS if fields.get(name, "").strip()},
+        filled(fields, FIELDS),
         Filter(states, tenant=read_id(fields, "tenant"), text=text, pattern=pattern_of(text)),
         state,
         read_after(fields),
