@@ -48,10 +48,11 @@ def discard(stack: Stack, *, count: int = 1, note: str = "given up") -> list[int
 
 
 def confirm(page: Page, why: str) -> None:
-    """Fill in the reason of the form that is open, and send it."""
+    """Fill in the reason of the form that is open, send it, and wait for the answer."""
     reason = page.locator('input[name="why"]:visible')
     reason.fill(why)
-    reason.press("Enter")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        reason.press("Enter")
 
 
 def audited(stack: Stack, why: str) -> list[str]:
