@@ -51,6 +51,7 @@ class Letter:
     retry_failed: bool
     max_retries: int
     custom_headers: Mapping[str, Any]
+    edited_at: datetime
     body: str | None
     data: str | None
     data_id: str | None

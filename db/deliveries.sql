@@ -13,7 +13,8 @@ SELECT asked.place, d.id, d.webhook_id, d.event_id, d.event_type, d.created_at, 
            SELECT r.secret FROM worker.retired_secrets AS r
            WHERE r.webhook_id = w.id AND r.until_at > clock_timestamp() AND r.secret <> w.secret
            ORDER BY r.id DESC) AS secrets,
-       w.is_active, w.retry_failed, w.max_retries, w.custom_headers, b.body,
+       w.is_active, w.retry_failed, w.max_retries, w.custom_headers, w.updated_at AS edited_at,
+       b.body,
        CASE WHEN b.body IS NULL AND octet_length(d.event_data::text) <= %(data_bytes_max)s
             THEN d.event_data::text END AS data,
        (d.event_data -> 'id')::text AS data_id,

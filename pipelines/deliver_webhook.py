@@ -94,7 +94,7 @@ def cancel(asked: Asked, letter: Letter) -> Outcome:
         status="cancelled",
         error_message=DEACTIVATED,
     )
-    return Outcome(result, started_s=now_s, ended_s=now_s)
+    return Outcome(result, letter.edited_at, started_s=now_s, ended_s=now_s)
 
 
 async def deliver(desk: Desk, asked: Asked, letter: Letter) -> Outcome:
@@ -117,6 +117,7 @@ async def deliver(desk: Desk, asked: Asked, letter: Letter) -> Outcome:
     ended_s = time.monotonic()
     return Outcome(
         result_of(verdict, asked, letter, duration_ms=round((ended_s - started_s) * 1000)),
+        letter.edited_at,
         started_s=started_s,
         ended_s=ended_s,
         is_gone=verdict.is_gone,

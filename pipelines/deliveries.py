@@ -22,9 +22,13 @@ WELL = Health()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A result, and when its attempt began and ended on this machine's monotonic clock."""
+    """A result, and when its attempt began and ended on this machine's monotonic clock.
+
+    `edited_at` is when the webhook that was tried had last been changed by its owner.
+    """
 
     result: Result
+    edited_at: datetime
     started_s: float
     ended_s: float
     is_gone: bool = False
@@ -119,7 +123,10 @@ def judge_endpoints(
     came = {
         id: health.after(
             was[id],
-            since(edited_at[id], [timed(each, now=now, now_s=now_s) for each in by_webhook[id]]),
+            [
+                timed(each, now=now, now_s=now_s)
+                for each in tried_since(edited_at[id], by_webhook[id])
+            ],
             now=now,
             plan_s=plan_s,
         )
@@ -128,9 +135,9 @@ def judge_endpoints(
     store_health(conn, was, came, now=now)
 
 
-def since(edited_at: datetime, results: Iterable[health.Result]) -> list[health.Result]:
-    """Attempts that began before an edit tell of another address, or of a fault that is mended."""
-    return [result for result in results if result.started_at >= edited_at]
+def tried_since(edited_at: datetime, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Attempts from before an edit tell of another address, or of a fault that is mended."""
+    return [outcome for outcome in outcomes if outcome.edited_at == edited_at]
 
 
 def needs_judging(was: Health, outcomes: Iterable[Outcome]) -> bool:

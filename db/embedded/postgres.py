@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +63,8 @@ class Postgres:
 
     def install(self) -> None:
         self._programs = readable_programs(self._programs, self._account)
+        for unfinished in self.place.folder.glob("data.new*"):
+            remove_tree(unfinished)
         if self.place.data.exists():
             self._adopt_cluster()
         else:
@@ -122,10 +125,11 @@ class Postgres:
             self._provision(self.place.data)
 
     def _create_cluster(self) -> None:
-        """Build it aside and move it in place whole: a kill in between leaves no half cluster."""
-        new = self.place.folder / "data.new"
-        remove_tree(new)
-        new.mkdir(mode=0o700)
+        """Build it aside and move it in place whole: a kill in between leaves no half cluster.
+
+        A folder of its own: the initdb of a keeper that was killed may still write to the last one.
+        """
+        new = Path(tempfile.mkdtemp(prefix="data.new.", dir=self.place.folder))
         self._account.own(new)
         self._run("initdb", "-D", str(new), "--username=postgres", "--auth=reject", "--no-sync",
                   "--encoding=UTF8", "--locale=C", f"--lc-ctype={pick_ctype()}",

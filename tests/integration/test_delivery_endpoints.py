@@ -260,12 +260,18 @@ def hold(desk: Posting, webhook_id: UUID) -> tuple[Any, ...] | None:
     ).fetchone()
 
 
+def fail_a_hundred_times(desk: Posting, webhook_id: UUID) -> None:
+    """A few at a time: on a busy machine a hundred at once take as long as a slow endpoint."""
+    for _ in range(20):
+        desk.attempt(*(desk.add_delivery(webhook_id) for _ in range(5)))
+
+
 def test_an_endpoint_that_fails_a_hundred_times_is_held_and_comes_back_by_a_ramp(
     desk: Posting, receiver: Site
 ) -> None:
     webhook_id = desk.add_webhook(answering(receiver, 500))
 
-    desk.attempt(*(desk.add_delivery(webhook_id) for _ in range(100)))
+    fail_a_hundred_times(desk, webhook_id)
     opened = hold(desk, webhook_id)
     desk.conn.execute(
         "UPDATE worker.endpoints SET open_until = now() - interval '1 s' WHERE webhook_id = %s",
@@ -284,7 +290,7 @@ def test_an_endpoint_that_fails_a_hundred_times_is_held_and_comes_back_by_a_ramp
 
 def test_an_endpoint_that_was_given_up_is_held_no_more(desk: Posting, receiver: Site) -> None:
     webhook_id = desk.add_webhook(answering(receiver, 500))
-    desk.attempt(*(desk.add_delivery(webhook_id) for _ in range(100)))
+    fail_a_hundred_times(desk, webhook_id)
     answering(receiver, 410)
 
     desk.attempt(desk.add_delivery(webhook_id))

@@ -128,15 +128,19 @@ def test_after_a_kill_of_everything_at_once_nothing_is_lost(home: Path) -> None:
 
 
 def test_a_keeper_killed_during_the_first_start_leaves_a_folder_that_starts(home: Path) -> None:
+    folder = find_place(home, "postgres").folder
     with User(home):
-        wait_until(lambda: find_place(home, "postgres").folder.joinpath("data.new").exists())
+        wait_until(lambda: any(folder.glob("data.new.*")))
         kill_all(find_processes(home))
+    left = folder / "data.new.left"
+    left.mkdir()
 
     with serve(home) as services:
         store(services, "after")
         seen = load(services)
 
     assert seen == (["after"], ["after"])
+    assert not left.exists()
 
 
 def test_a_server_that_outlived_its_keeper_is_ended_before_the_next_starts(home: Path) -> None:
