@@ -20,6 +20,7 @@ EVERY = re.compile(r"every ([1-9][0-9]{0,7}) s")
 NAMES = re.compile(r"last|[a-z]{3}(-[a-z]{3})?", re.IGNORECASE)
 CRON_CHARS_MAX = 200
 INSTANT = timedelta(microseconds=1)
+LEAP_YEAR = [datetime(1972, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
 # A tick that is found within this time is a little late; after it, it was missed.
 GAP_S_MAX = 10.0
 # Of one schedule after one absence: two weeks of minutes.
@@ -141,6 +142,8 @@ def trigger_of(cron: str) -> Trigger:
     if day != "*" and weekday != "*":
         raise ValueError(f'schedule "{cron}": give a day or a weekday, together they are ambiguous')
     refuse_half_read(cron)
+    if "/" in weekday:
+        raise ValueError(f'schedule "{cron}": name the weekdays, as mon,wed,fri; steps differ')
     return cron_trigger(cron)
 
 
@@ -155,6 +158,13 @@ def cron_trigger(cron: str) -> Trigger:
         trigger = CronTrigger.from_crontab(cron, timezone=UTC)
     except ValueError as error:
         raise ValueError(f'schedule "{cron}": {error}') from error
-    if next_tick(trigger, EPOCH) is None:
+    # APScheduler itself would look through each year up to 9999 for it: seconds of processor.
+    if not any(comes_on(trigger, day) for day in LEAP_YEAR):
         raise ValueError(f'schedule "{cron}": there is no such day, it would never fire')
     return trigger
+
+
+def comes_on(trigger: Trigger, day: datetime) -> bool:
+    """By day and month; a weekday comes with each day of a month sooner or later."""
+    fields = [field for field in trigger.fields if field.name in ("month", "day")]
+    return all(field.get_next_value(day) == field.get_value(day) for field in fields)

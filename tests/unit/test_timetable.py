@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 from db.schedules import State
 from schedules import times
@@ -104,6 +105,8 @@ def test_the_next_time_is_after_this_one(cron: str, wait: timedelta) -> None:
         ("0 3 * * mon-fri/2", "no name such as mon"),
         ("0 3 1 jan/3 *", "no name such as mon"),
         ("0 3 lasting * *", "no name such as mon"),
+        # Others count from Sunday.
+        ("0 3 * * */2", "name the weekdays"),
         ("1," * 200 + "1 * * * *", "200 characters"),
         ("", "five fields"),
     ],
@@ -111,6 +114,18 @@ def test_the_next_time_is_after_this_one(cron: str, wait: timedelta) -> None:
 def test_what_would_be_misunderstood_is_refused(cron: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         trigger_of(cron)
+
+
+def test_a_day_that_never_comes_is_told_without_searching_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(CronTrigger, "get_next_fire_time", lambda *given: asked.append(given))
+
+    with pytest.raises(ValueError, match="no such day"):
+        trigger_of("0 0 31 2,4,6,9,11 *")
+
+    assert asked == []
 
 
 def test_a_schedule_that_makes_up_each_tick_lets_none_coincide() -> None:
