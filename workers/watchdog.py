@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from db import alerts, health
 from db.alerts import Notice
 from db.pool import Connection, connect
+from db.times import bound_times
 from workers import alert_messages
 from workers.alert_rules import Rules, sign, wait_s
 from workers.alert_ways import NotSent, Way, open_ways
@@ -63,6 +64,7 @@ class Watchdog:
         now_s = time.monotonic() if at is None else at.timestamp()
         try:
             with self._borrow() as conn:
+                bound_times(conn)
                 self.look(conn, at)
                 try_sample(conn)
                 self.tell(conn, at)

@@ -10,6 +10,7 @@ import pytest
 from db import backlog, history, metrics, overview, usage_days
 from db.pool import Connection
 from tests.dashboard_world import Desk, open_desk
+from tests.integration import schema_world as world
 
 
 @pytest.fixture
@@ -60,6 +61,50 @@ def test_a_start_without_postgres_goes_on(redis_url: str) -> None:
     with open_desk(nowhere, redis_url) as desk:
         desk.site.warm_up()
 
+
+def test_a_time_of_infinity_takes_no_page_away(conn: Connection, desk: Desk) -> None:
+    world.sign_up(conn, world.OWNER, "owner@example.com")
+    conn.execute(ENDLESS)
+    operator = desk.browser("operator")
+
+    (delivery,) = conn.execute("SELECT id, webhook_id FROM public.webhook_deliveries").fetchall()
+    paths = [f"/webhooks/deliveries/{delivery[0]}", f"/webhooks/{delivery[1]}", *PAGES_OF_ROWS]
+    shown = {path: operator.get(path) for path in paths}
+
+    assert {path for path in shown if "infinity" in shown[path]} >= {"/webhooks", "/email"}
+
+
+PAGES_OF_ROWS = ("/", "/tenants", "/knowledge", "/webhooks", "/email", "/workers", "/queues")
+# Only SQL by hand makes these.
+ENDLESS = """
+WITH agent AS (
+    INSERT INTO public.agents (user_id, name) SELECT id, 'a' FROM public.user_profiles
+    RETURNING id, user_id
+), source AS (
+    INSERT INTO public.knowledge_sources
+        (agent_id, name, type, status, content, last_synced_at, created_at)
+    SELECT id, 's', 'text', 'completed', 'c', 'infinity', '-infinity' FROM agent
+), hook AS (
+    INSERT INTO public.webhooks (user_id, name, url, events, created_at)
+    SELECT user_id, 'w', 'https://w.test', '{message.*}', 'infinity' FROM agent RETURNING id
+), breaker AS (
+    INSERT INTO worker.endpoints (webhook_id, consecutive_failures, failing_since, open_until)
+    SELECT id, 30, '-infinity', 'infinity' FROM hook
+), hold AS (
+    INSERT INTO worker.lane_holds (lane, cap, until_at)
+    SELECT 'deliver_webhook:' || id, 0, 'infinity' FROM hook
+), delivery AS (
+    INSERT INTO public.webhook_deliveries
+        (webhook_id, event_type, event_data, status, delivered_at, created_at)
+    SELECT id, 'message.created', '{}', 'delivered', '-infinity', 'infinity' FROM hook
+), mail AS (
+    INSERT INTO public.email_logs (to_email, email_type, status, sent_at, created_at)
+    VALUES ('a@example.com', 'welcome', 'uncertain', 'infinity', '-infinity')
+)
+INSERT INTO worker.processes (id, role, host, pid, queues, started_at, expires_at)
+VALUES (gen_random_uuid(), 'worker', 'a', 1, '{"webhooks": {"threads": 1}}',
+        '-infinity', 'infinity')
+"""
 
 KEPT: tuple[tuple[ModuleType, str], ...] = (
     (overview, "has_jobs"),

@@ -332,6 +332,19 @@ def test_without_postgres_a_watchdog_tells_of_that_by_itself_and_of_the_end(
     assert len(post.subjects()) == 2
 
 
+def test_a_row_with_a_time_of_infinity_silences_nothing(
+    conn: Connection, clock: Clockwork, post: Post
+) -> None:
+    conn.execute(
+        "INSERT INTO public.email_logs (to_email, email_type, status, created_at)"
+        " VALUES ('a@example.com', 'welcome', 'uncertain', '-infinity')"
+    )
+    stop_email(conn)
+    clock.pass_s(90)
+
+    assert ONCE[0] in post.events()
+
+
 def test_a_bug_in_a_look_is_told_and_ends_no_alert(
     conn: Connection, clock: Clockwork, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,10 +8,12 @@ from starlette.requests import Request
 
 from db.patterns import containing
 from workers.dashboard.forms import Refused
+from workers.dashboard.words import INFINITE
 
 TEXT_CHARS_MAX = 200
 
 Place = tuple[datetime, UUID]
+FURTHEST = {name: at for at, name in INFINITE.items()}
 
 
 def path_id(request: Request, name: str, what: str) -> UUID:
@@ -61,7 +63,7 @@ def read_place(fields: Mapping[str, str], name: str = "before") -> Place | None:
         return None
     at, _, id = text.partition("_")
     try:
-        return read_time(at), UUID(id)
+        return FURTHEST.get(at) or read_time(at), UUID(id)
     except ValueError:
         raise Refused(f"{name} is no place in this list.") from None
 
@@ -78,7 +80,7 @@ def read_time(text: str) -> datetime:
 
 
 def place_of(at: datetime, id: UUID) -> str:
-    return f"{at.isoformat()}_{id}"
+    return f"{INFINITE.get(at) or at.isoformat()}_{id}"
 
 
 def pattern_of(text: str | None) -> str | None:

@@ -26,6 +26,7 @@ from starlette.routing import Route
 from db import audit, dashboard
 from db.operators import Operator
 from db.pool import UNMIGRATED, Connection
+from db.times import bound_times
 from workers.answering import Borrow
 from workers.config import Config
 from workers.dashboard.forms import Form, Refused, local_path, read_form
@@ -248,6 +249,8 @@ class Site:
     def read(self) -> Iterator[Connection]:
         """A read-only transaction that ends after READ_S_MAX."""
         with self._borrow() as conn, conn.transaction():
+            # One row with a time of infinity shall not take the page of all others away.
+            bound_times(conn)
             dashboard.limit_reading(conn, seconds=READ_S_MAX)
             yield conn
 
@@ -255,6 +258,7 @@ class Site:
     def write(self) -> Iterator[Connection]:
         """A transaction before anybody is known; who changes something in it, notes it there."""
         with self._borrow() as conn, conn.transaction():
+            bound_times(conn)
             dashboard.limit_writing(conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
             yield conn
 

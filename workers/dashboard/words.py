@@ -1,20 +1,24 @@
 """How numbers, times and spans read on pages: short, and with the exact value at hand."""
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from markupsafe import Markup
 
+from db.times import EARLIEST, LATEST
 from workers.dashboard import masks
 
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 NOTHING = "\u2013"
+# As the database calls them.
+INFINITE = {EARLIEST: "-infinity", LATEST: "infinity"}
 
 
 def duration(seconds: float | None) -> str:
     """Two figures at most: 0.4 ms, 210 ms, 2.1 s, 41 min, 3.4 h, 12 d."""
-    if seconds is None:
+    if seconds is None or math.isnan(seconds):
         return NOTHING
     size = abs(seconds)
     if size < 1:
@@ -63,6 +67,8 @@ def moment(at: datetime | None, *, seconds: bool = True) -> Markup | str:
     """A time element in UTC: 14:41:31 today, with the day before that."""
     if at is None:
         return NOTHING
+    if at in INFINITE:
+        return INFINITE[at]
     utc = at.astimezone(UTC)
     shape = "%H:%M:%S" if seconds else "%H:%M"
     if utc.date() != datetime.now(UTC).date():
@@ -76,6 +82,8 @@ def ago(at: datetime | None) -> Markup | str:
     """How long ago, or in how long."""
     if at is None:
         return NOTHING
+    if at in INFINITE:
+        return INFINITE[at]
     seconds = (datetime.now(UTC) - at).total_seconds()
     text = f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
