@@ -17,6 +17,8 @@ LANES_MAX = 300
 COUNT_MAX = 1_000
 ROWS_MAX = 50
 DISCARDS_MAX = 5_000
+# Of each hour before; there are up to 168.
+HOUR_DISCARDS_MAX = 100
 DAY_S = 86_400
 SAMPLE_EVERY_S = 55
 SAMPLES_KEPT_S = 7_200
@@ -80,7 +82,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Discards:
-    """Of a kind in the last minutes, and in as many minutes of the day before on average."""
+    """Of a kind in the last minutes, and how many are usual in as many minutes."""
 
     kind: str
     lately: int
@@ -162,8 +164,14 @@ def list_lost_processes(conn: Connection, *, window_s: float, crash_s: float) ->
     return rows(conn, Lost, SQL.list_lost_processes, arguments)
 
 
-def list_discards(conn: Connection, *, window_s: float) -> list[Discards]:
-    arguments = {"window_s": window_s, "day_s": DAY_S, "rows_max": DISCARDS_MAX}
+def list_discards(conn: Connection, *, window_s: float, number_min: int) -> list[Discards]:
+    """Kinds with `number_min` or more; fewer are not worth a look at what is usual."""
+    arguments = {
+        "window_s": window_s,
+        "number_min": number_min,
+        "rows_max": DISCARDS_MAX,
+        "hour_max": HOUR_DISCARDS_MAX,
+    }
     return rows(conn, Discards, SQL.list_discards, arguments)
 
 

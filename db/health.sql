@@ -129,26 +129,43 @@ LEFT JOIN LATERAL (
 GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
 
 -- name: list_discards
--- Of the last minutes, and of the day before them as an average of as many minutes. Of very many
--- only the newest rows_max are read: then the day is as long as they reach back.
-WITH newest AS MATERIALIZED (
-    SELECT kind, finished_at FROM worker.jobs
-    WHERE state = 'discarded'
-      AND finished_at > now() - make_interval(secs => %(day_s)s::float8 + %(window_s)s::float8)
-    ORDER BY finished_at DESC LIMIT %(rows_max)s
-), span AS (
-    SELECT CASE WHEN count(*) < %(rows_max)s THEN %(day_s)s::float8
-                ELSE greatest(1, extract(epoch FROM now() - min(finished_at))::float8
-                              - %(window_s)s) END AS before_s
-    FROM newest
+-- Of the last minutes, by kind, where they are number_min at least; and how many are usual: of the
+-- same minutes of the hours before a quarter had more, or the middle one of the same time of each
+-- day, whichever is more. So what comes each night is usual, and an outage is not, be it of
+-- yesterday or as long as this one. A week is looked at, or a young database's age. Of each hour
+-- the newest hour_max are read, and stand for its rate.
+WITH lately AS MATERIALIZED (
+    SELECT n.kind, count(*)::int AS number
+    FROM (SELECT j.kind FROM worker.jobs AS j
+          WHERE j.state = 'discarded'
+            AND j.finished_at > now() - make_interval(secs => %(window_s)s::float8)
+          ORDER BY j.finished_at DESC LIMIT %(rows_max)s) AS n
+    GROUP BY n.kind HAVING count(*) >= %(number_min)s
+), hours AS MATERIALIZED (
+    SELECT h.ago, now() - make_interval(hours => h.ago) AS until_at
+    FROM generate_series(1, least(168, greatest(24, coalesce((
+        SELECT ceil(extract(epoch FROM now() - min(s.begins_at)) / 3600)
+        FROM worker.schedules AS s), 0)))::int) AS h (ago)
+    WHERE EXISTS (SELECT FROM lately)
+), before AS MATERIALIZED (
+    SELECT h.ago, n.kind, count(*) * n.share AS number
+    FROM hours AS h CROSS JOIN LATERAL (
+        SELECT j.kind, CASE WHEN count(*) OVER () < %(hour_max)s THEN 1
+                            ELSE %(window_s)s::float8 / greatest(1, extract(
+                                epoch FROM h.until_at - min(j.finished_at) OVER ())) END AS share
+        FROM (SELECT d.kind, d.finished_at FROM worker.jobs AS d
+              WHERE d.state = 'discarded' AND d.finished_at <= h.until_at
+                AND d.finished_at > h.until_at - make_interval(secs => %(window_s)s::float8)
+              ORDER BY d.finished_at DESC LIMIT %(hour_max)s) AS j) AS n
+    GROUP BY h.ago, n.kind, n.share
 )
-SELECT n.kind,
-       count(*) FILTER (WHERE n.finished_at > now()
-                            - make_interval(secs => %(window_s)s))::int AS lately,
-       count(*) FILTER (WHERE n.finished_at <= now()
-                            - make_interval(secs => %(window_s)s))
-           * %(window_s)s::float8 / s.before_s AS usual
-FROM newest AS n CROSS JOIN span AS s GROUP BY n.kind, s.before_s ORDER BY 2 DESC, n.kind
+SELECT l.kind, l.number AS lately, greatest(
+           percentile_disc(0.75) WITHIN GROUP (ORDER BY coalesce(b.number, 0)),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY coalesce(b.number, 0))
+               FILTER (WHERE h.ago %% 24 = 0))::float8 AS usual
+FROM lately AS l CROSS JOIN hours AS h
+LEFT JOIN before AS b ON b.ago = h.ago AND b.kind = l.kind
+GROUP BY l.kind, l.number ORDER BY l.number DESC, l.kind
 
 -- name: list_provider_calls
 -- Since the sample that is window_s old; without one, nothing is known of the last minutes.

@@ -71,12 +71,11 @@ def judge_discards(facts: Facts) -> Iterator[Finding]:
     for row in facts.discards:
         if not is_unusual(row):
             continue
-        usual = f"{row.usual:.1f}" if row.usual < 10 else f"{row.usual:.0f}"
         yield Finding(
             key=f"discards:{row.kind}",
             level="hold",
             title=f"Many {row.kind} jobs are given up",
-            evidence=f"{row.lately:,} within {span(DISCARD_S)}, where {usual} are usual.",
+            evidence=f"{row.lately:,} within {span(DISCARD_S)}, where {row.usual:,.0f} are usual.",
             do="See which error they share; replay the group when its cause is mended.",
             runbook="discards",
             links=(
@@ -135,12 +134,13 @@ def judge_counts(facts: Facts) -> Iterator[Finding]:
             links=(("Webhooks", "/webhooks"),),
         )
     if facts.differences.number and facts.differences.since is not None:
+        days = "1 day" if facts.differences.number == 1 else f"{facts.differences.number} days"
         yield Finding(
             key="stats_differences",
             level="hold",
             title="Daily statistics differ from what they count",
-            evidence=f"{facts.differences.number} days were found wrong and are not repaired, the "
-            f"first {since(facts.differences.since, facts.now)}.",
+            evidence=f"Found wrong and not repaired: {days}, the first "
+            f"{since(facts.differences.since, facts.now)}.",
             do="Compute them anew: avivro stats recompute.",
             runbook="stats-differences",
             links=(("Its jobs", "/jobs?q=kind%3Aaggregate_daily_stats"),),

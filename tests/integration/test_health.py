@@ -227,29 +227,68 @@ def test_processes_that_keep_dying_are_found_although_each_is_replaced(conn: Con
 
 
 def discard(conn: Connection, kind: str, number: int, *, ago: timedelta) -> None:
+    lose(conn, kind, begun=ago, ended=ago, number=number)
+
+
+def lose(conn: Connection, kind: str, *, begun: timedelta, ended: timedelta, number: int) -> None:
+    """Spread evenly from `begun` ago to `ended` ago."""
     conn.execute(
         "INSERT INTO worker.jobs (kind, queue, state, max_attempts, finished_at)"
-        " SELECT %s, 'default', 'discarded', 3, now() - %s FROM generate_series(1, %s)",
-        (kind, ago, number),
+        " SELECT %s, 'default', 'discarded', 3, now() - %s - (%s) * (n / %s::float8)"
+        " FROM generate_series(1, %s) AS n",
+        (kind, ended, begun - ended, number, number),
     )
+
+
+MINUTES, HOURS, DAYS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+LATELY = {"begun": 14 * MINUTES, "ended": timedelta()}
 
 
 @pytest.mark.parametrize(
     ("lately", "a_day", "is_found"),
-    [(3, 0, False), (9, 0, False), (10, 0, True), (38, 960, False), (40, 960, True)],
+    [(3, 0, False), (9, 0, False), (10, 0, True), (38, 960, False), (42, 960, True)],
 )
 def test_discards_are_measured_against_what_is_usual(
     conn: Connection, lately: int, a_day: int, is_found: bool
 ) -> None:
     complete_crew(conn)
-    discard(conn, "probe", lately, ago=timedelta(minutes=5))
-    discard(conn, "probe", a_day, ago=timedelta(hours=9))
+    lose(conn, "probe", **LATELY, number=lately)
+    lose(conn, "probe", begun=DAYS + 15 * MINUTES, ended=15 * MINUTES, number=a_day)
 
     found = found_in(conn)
 
     assert ("discards:probe" in found) is is_found
     if is_found:
         assert f"{lately} within 15 min" in found["discards:probe"].evidence
+
+
+def test_an_outage_does_not_become_usual_while_it_lasts_nor_the_day_after(
+    conn: Connection,
+) -> None:
+    complete_crew(conn)
+    lose(conn, "probe", begun=5 * HOURS, ended=timedelta(), number=7_000)
+    lose(conn, "index_source", **LATELY, number=12)
+    lose(conn, "index_source", begun=20 * HOURS, ended=16 * HOURS, number=2_000)
+
+    found = found_in(conn)
+
+    assert {"discards:probe", "discards:index_source"} <= found.keys()
+
+
+def test_what_is_lost_each_night_or_each_working_day_is_usual(conn: Connection) -> None:
+    complete_crew(conn)
+    conn.execute(
+        "INSERT INTO worker.schedules (name, kind, cron, begins_at)"
+        " VALUES ('probe', 'probe', '* * * * *', now() - interval '90 days')"
+    )
+    for day in range(8):
+        discard(conn, "reconcile_daily_stats", 30, ago=day * DAYS + 5 * MINUTES)
+    for day in (0, 1, 2, 3, 4, 7):
+        lose(conn, "index_source", begun=(day * 24 + 9) * HOURS, ended=day * DAYS, number=720)
+
+    found = found_in(conn)
+
+    assert not {key for key in found if key.startswith("discards")}
 
 
 def test_what_was_replayed_since_is_no_discard(conn: Connection) -> None:
