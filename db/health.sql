@@ -162,7 +162,7 @@ WITH lately AS MATERIALIZED (
 SELECT l.kind, l.number AS lately, greatest(
            percentile_disc(0.75) WITHIN GROUP (ORDER BY coalesce(b.number, 0)),
            percentile_disc(0.5) WITHIN GROUP (ORDER BY coalesce(b.number, 0))
-               FILTER (WHERE h.ago %% 24 = 0))::float8 AS usual
+               FILTER (WHERE mod(h.ago, 24) = 0))::float8 AS usual
 FROM lately AS l CROSS JOIN hours AS h
 LEFT JOIN before AS b ON b.ago = h.ago AND b.kind = l.kind
 GROUP BY l.kind, l.number ORDER BY l.number DESC, l.kind
