@@ -224,18 +224,6 @@ def store(
 ) -> None:
     """Replace the source's chunks and say so on its row, in one transaction."""
     edition = comparison.edition
-    new = (
-        NewChunk(
-            id=draft.id,
-            content=draft.chunk.text,
-            tokens=draft.chunk.tokens,
-            vector=vectors.get(draft.text_hash),
-            chunk_index=draft.index,
-            metadata=draft.metadata,
-            content_hash=draft.text_hash.hex(),
-        )
-        for draft in edition.added
-    )
     with db.write() as conn:
         hold(conn, source.id, comparison, model=report.model)
         if comparison.yields and resyncs.is_being_indexed(conn, source.id):
@@ -246,6 +234,7 @@ def store(
         if edition.moved:
             chunks.move_chunks(conn, edition.moved)
         if edition.added:
+            new = new_chunks(edition, vectors)
             chunks.copy_chunks(
                 conn, new, source_id=source.id, agent_id=source.agent_id, model=report.model
             )
@@ -257,6 +246,19 @@ def store(
         sources.record_run(conn, source_id=source.id, job_id=db.job_id, report=summary)
         sources.complete_indexing(conn, source.id, summary)
         db.note(conn, summary)
+
+
+def new_chunks(edition: Edition, vectors: FileShelf) -> Iterator[NewChunk]:
+    for draft in edition.added:
+        yield NewChunk(
+            id=draft.id,
+            content=draft.chunk.text,
+            tokens=draft.chunk.tokens,
+            vector=vectors.get(draft.text_hash),
+            chunk_index=draft.index,
+            metadata=draft.metadata,
+            content_hash=draft.text_hash.hex(),
+        )
 
 
 def hold(conn: Connection, source_id: UUID, comparison: Comparison, *, model: str) -> None:

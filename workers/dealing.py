@@ -7,7 +7,7 @@ its lanes (kinds, endpoints) take turns; within a lane the oldest job is first.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
@@ -103,6 +103,31 @@ class Rules:
             "tenant",
             str(lane.tenant),
         ) not in self.paused
+
+
+@dataclass(slots=True)
+class Offer:
+    """What one queue may still be dealt in this turn: `left` by lane, `tenants_left` by tenant.
+
+    `slots` is None but for queues of a loop.
+    """
+
+    lanes: list[Lane]
+    left: dict[str, float]
+    tenants_left: dict[UUID, int]
+    holds: Mapping[str, int]
+    tokens: Mapping[str, float]
+    slots: int | None
+
+    def open_tenants(self) -> Iterator[UUID]:
+        """Of lanes that may have one more."""
+        return (lane.tenant for lane in self.lanes if self.left.get(lane.lane, 1) >= 1)
+
+    def next_look_s(self, limits: Mapping[str, Limit], *, longest_s: float) -> float | None:
+        """When a limit lets go that holds others back; None where nothing is held back."""
+        if any(number < 1 for number in self.tenants_left.values()):
+            return longest_s
+        return held_s(self.lanes, self.left, limits, self.holds, longest_s=longest_s)
 
 
 def deal(
@@ -232,3 +257,15 @@ def spend(
             tenants_left[job.lane.tenant] -= 1
         if job.lane.lane in left:
             left[job.lane.lane] -= 1
+
+
+def rest_of_buckets(
+    dispatched: Iterable[Dispatched], rated: Mapping[str, Limit], tokens: Mapping[str, float]
+) -> dict[str, float]:
+    """The tokens left, by lane name, in the buckets that these jobs were taken from."""
+    rest: dict[str, float] = {}
+    for lane, number in Counter(job.lane for job in dispatched if job.kind in rated).items():
+        burst = rated[lane.kind].burst
+        had = rest.get(lane.lane, min(burst, tokens.get(lane.lane, burst)))
+        rest[lane.lane] = had - number
+    return rest

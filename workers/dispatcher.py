@@ -20,7 +20,7 @@ from db.jobs import ALONE_FROM, ALONE_FROM_IN_CROWD, Ticket
 from db.lanes import Dispatched, Lane, Limit
 from db.pool import Connection
 from workers import dealing, metrics
-from workers.dealing import InFlight, Rules, Shares
+from workers.dealing import InFlight, Offer, Rules, Shares
 from workers.jobs import LONG_QUEUES, LOOP_QUEUES, QUEUES
 from workers.load import runway_jobs
 from workers.runway import EpochLost, Runway, RunwayDown
@@ -214,6 +214,29 @@ class Dispatcher:
         found = [lane for lane in self._list_lanes(queue, hand) if rules.lets(lane)]
         if not found:
             return [], None
+        offer = self._offer(hand, found, flying, rules, slots=slots)
+        dispatched: list[Dispatched] = []
+        for _ in range(DEALS_MAX):
+            lanes_before = len(offer.lanes)
+            dispatched += self._deal_once(queue, room - len(dispatched), offer, rules, epoch)
+            if len(offer.lanes) == lanes_before:
+                break
+        hand.shares.advance(offer.open_tenants())
+        if rest := dealing.rest_of_buckets(dispatched, rules.rated, offer.tokens):
+            lanes.store_buckets(self._conn, rest)
+        if not dispatched and hand.after is not None:
+            return [], NEXT_LANES_S
+        return dispatched, offer.next_look_s(rules.limits, longest_s=BUSY_SLEEP_S_MAX)
+
+    def _offer(
+        self,
+        hand: Hand,
+        found: list[Lane],
+        flying: InFlight,
+        rules: Rules,
+        *,
+        slots: int | None,
+    ) -> Offer:
         tokens = self._fill_buckets(found, rules.rated)
         holds = self._list_holds(found)
         left = dealing.allowances(
@@ -224,44 +247,37 @@ class Dispatcher:
             left = hand.paces.share(
                 found, left, flying, slots=slots, holds=holds, now=time.monotonic()
             )
-        tenants_left = flying.tenants_left(found)
-        dispatched: list[Dispatched] = []
-        for _ in range(DEALS_MAX):
-            picks = dealing.deal(
-                found,
-                room=room - len(dispatched),
-                left=left,
-                shares=hand.shares,
-                weights=rules.weights,
-                tenants_left=tenants_left,
-            )
-            if not picks:
-                break
-            given = lanes.dispatch_jobs(
-                self._conn,
-                queue=queue,
-                quotas=Counter(picks),
-                epoch=epoch,
-                alone_from=ALONE_FROM if slots is None else ALONE_FROM_IN_CROWD,
-            )
-            dispatched += dealing.order(picks, given)
-            if slots is not None:
-                hand.paces.dealt(Counter(job.lane.lane for job in given))
-            hand.shares.charge(Counter(job.lane.tenant for job in given), rules.weights)
-            dealing.spend(left, tenants_left, given)
-            done = dealing.exhausted(picks, given)
-            if not done:
-                break
-            found = [lane for lane in found if lane not in done]
-        hand.shares.advance(lane.tenant for lane in found if left.get(lane.lane, 1) >= 1)
-        self._store_buckets(dispatched, rules.rated, tokens)
-        if not dispatched and hand.after is not None:
-            return dispatched, NEXT_LANES_S
-        if any(number < 1 for number in tenants_left.values()):
-            return dispatched, BUSY_SLEEP_S_MAX
-        return dispatched, dealing.held_s(
-            found, left, rules.limits, holds, longest_s=BUSY_SLEEP_S_MAX
+        return Offer(found, left, flying.tenants_left(found), holds, tokens, slots)
+
+    def _deal_once(
+        self, queue: str, room: int, offer: Offer, rules: Rules, epoch: UUID
+    ) -> list[Dispatched]:
+        """The jobs dispatched, in order. Lanes that had fewer than they were dealt leave."""
+        hand = self._hands[queue]
+        picks = dealing.deal(
+            offer.lanes,
+            room=room,
+            left=offer.left,
+            shares=hand.shares,
+            weights=rules.weights,
+            tenants_left=offer.tenants_left,
         )
+        if not picks:
+            return []
+        given = lanes.dispatch_jobs(
+            self._conn,
+            queue=queue,
+            quotas=Counter(picks),
+            epoch=epoch,
+            alone_from=ALONE_FROM if offer.slots is None else ALONE_FROM_IN_CROWD,
+        )
+        if offer.slots is not None:
+            hand.paces.dealt(Counter(job.lane.lane for job in given))
+        hand.shares.charge(Counter(job.lane.tenant for job in given), rules.weights)
+        dealing.spend(offer.left, offer.tenants_left, given)
+        done = dealing.exhausted(picks, given)
+        offer.lanes = [lane for lane in offer.lanes if lane not in done]
+        return dealing.order(picks, given)
 
     def _list_lanes(self, queue: str, hand: Hand) -> list[Lane]:
         found = lanes.list_lanes(self._conn, queue=queue, after=hand.after, lanes_max=LANES_MAX)
@@ -281,21 +297,6 @@ class Dispatcher:
             lane.lane: rated[lane.kind].rate_per_s or 0.0 for lane in found if lane.kind in rated
         }
         return lanes.fill_buckets(self._conn, rates_per_s) if rates_per_s else {}
-
-    def _store_buckets(
-        self,
-        dispatched: Sequence[Dispatched],
-        rated: Mapping[str, Limit],
-        tokens: Mapping[str, float],
-    ) -> None:
-        spent = Counter(job.lane for job in dispatched if job.kind in rated)
-        rest: dict[str, float] = {}
-        for lane, number in spent.items():
-            burst = rated[lane.kind].burst
-            had = rest.get(lane.lane, min(burst, tokens.get(lane.lane, burst)))
-            rest[lane.lane] = had - number
-        if rest:
-            lanes.store_buckets(self._conn, rest)
 
     def _push_all(self, dealt: Mapping[str, list[Dispatched]], epoch: UUID) -> None:
         """Push queue by queue; what could not be pushed goes back."""
