@@ -118,10 +118,10 @@ def list_operators(conn: Connection) -> list[Account]:
     return cursor.execute(SQL.list_operators, {"rows_max": ROWS_MAX}).fetchall()
 
 
-def count_other_admins(conn: Connection, operator_id: UUID) -> int:
-    row = conn.execute(SQL.count_other_admins, {"operator_id": operator_id}).fetchone()
+def is_last_admin(conn: Connection, operator_id: UUID) -> bool:
+    row = conn.execute(SQL.is_last_admin, {"operator_id": operator_id}).fetchone()
     assert row is not None
-    return int(row[0])
+    return bool(row[0])
 
 
 def set_role(conn: Connection, operator_id: UUID, *, role: str) -> None:

@@ -31,11 +31,16 @@ SELECT id, name, role, origin, password_hash, must_change_password, subject,
        created_at, seen_at, disabled_at
 FROM worker.operators ORDER BY disabled_at IS NOT NULL, lower(name) LIMIT %(rows_max)s
 
--- name: count_other_admins
--- Those who could let others in if this one no longer can.
-SELECT count(*) FROM worker.operators
-WHERE role = 'admin' AND disabled_at IS NULL AND id <> %(operator_id)s
-  AND (origin <> 'password' OR password_hash IS NOT NULL)
+-- name: is_last_admin
+-- Whether nobody could let others in if this one no longer can.
+SELECT EXISTS (
+    SELECT FROM worker.operators
+    WHERE id = %(operator_id)s AND role = 'admin' AND disabled_at IS NULL
+) AND NOT EXISTS (
+    SELECT FROM worker.operators
+    WHERE id <> %(operator_id)s AND role = 'admin' AND disabled_at IS NULL
+      AND (origin <> 'password' OR password_hash IS NOT NULL)
+)
 
 -- name: set_role
 UPDATE worker.operators SET role = %(role)s WHERE id = %(operator_id)s

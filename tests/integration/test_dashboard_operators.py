@@ -112,7 +112,7 @@ def test_a_new_password_ends_the_old_one_and_lifts_locks(desk: Desk, conn: Conne
     assert visitor.sign_in("grace", password[1]).status_code == 303
 
 
-def test_there_is_always_an_admin_left(desk: Desk, conn: Connection) -> None:
+def test_there_is_always_an_admin_left(desk: Desk, conn: Connection, cli: Cli) -> None:
     admin = desk.browser("admin", "root")
     conn.execute("UPDATE worker.operators SET password_hash = 'x'")
 
@@ -120,10 +120,35 @@ def test_there_is_always_an_admin_left(desk: Desk, conn: Connection) -> None:
         admin.send("/operators/disable", csrf=admin.token, name="root", why="x"),
         admin.send("/operators/role", csrf=admin.token, name="root", role="viewer", why="x"),
     ]
+    commands = [("disable", "root"), ("role", "root", "viewer")]
+    results = [CliRunner().invoke(app, ["operators", *each]) for each in commands]
 
     assert [status for status, _ in answers] == [400, 400]
     assert all("the last admin" in text for _, text in answers)
+    assert [result.exit_code for result in results] == [1, 1]
     assert account(conn, "root").role == "admin"
+    assert account(conn, "root").disabled_at is None
+
+
+def test_what_is_so_already_is_refused_and_leaves_no_entry(
+    desk: Desk, conn: Connection, cli: Cli
+) -> None:
+    desk.browser("viewer", "grace")
+    admin = desk.browser("admin", "root")
+    admin.post("/operators/disable", name="grace", why="left")
+    disabled_at = account(conn, "grace").disabled_at
+
+    answers = [
+        admin.send("/operators/disable", csrf=admin.token, name="grace", why="left"),
+        admin.send("/operators/role", csrf=admin.token, name="grace", role="viewer", why="x"),
+    ]
+    result = CliRunner().invoke(app, ["operators", "disable", "grace"])
+
+    assert ([status for status, _ in answers], result.exit_code) == ([409, 409], 1)
+    assert account(conn, "grace").disabled_at == disabled_at
+    assert [e.action for e in audit.search(conn, Wanted(), before=None, rows_max=9).entries] == [
+        "disable_operator"
+    ]
 
 
 def test_bad_fields_are_refused(desk: Desk, conn: Connection) -> None:

@@ -9,11 +9,26 @@ import typer
 
 from db import audit
 from db.pool import Connection
+from workers.cli import console
 
 ROLE = "cli"
 UNSAID = "from the command line"
 
-WhyOption = Annotated[str, typer.Option("--why", help="Kept in the audit log.")]
+
+def read_why(text: str) -> str:
+    """Exits with 2 for a reason that cannot be kept as it was given."""
+    why = text.strip()
+    if not why:
+        console.fail("--why says nothing: give a reason, or leave it out", code=2)
+    if len(why) > audit.WHY_CHARS_MAX:
+        limit = audit.WHY_CHARS_MAX
+        console.fail(f"the reason has {len(why)} characters, at most {limit} fit", code=2)
+    # What is no UTF-8 arrives as lone surrogates, which Postgres does not keep.
+    return why.encode("utf-8", "replace").decode()
+
+
+WHY_HELP = "Kept in the audit log."
+WhyOption = Annotated[str, typer.Option("--why", help=WHY_HELP, callback=read_why)]
 
 
 def note(conn: Connection, action: str, target: str, *, why: str = UNSAID, **details: Any) -> None:
@@ -24,7 +39,7 @@ def note(conn: Connection, action: str, target: str, *, why: str = UNSAID, **det
         role=ROLE,
         action=action,
         target=target,
-        why=why.strip().replace("\0", "")[: audit.WHY_CHARS_MAX] or UNSAID,
+        why=why,
         details=details,
     )
 

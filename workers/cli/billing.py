@@ -10,7 +10,8 @@ import typer
 from db import billing
 from db.billing import Kept, Tier
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 from workers.jobs import CloseBillingPeriod, enqueue
 
@@ -78,12 +79,14 @@ def row(kept: Kept) -> tuple[object, ...]:
 
 
 @app.command("close")
-def close(user: AnyUserArgument = None) -> None:
+def close(user: AnyUserArgument = None, why: WhyOption = auditing.UNSAID) -> None:
     """Close what is over now, not at the next hour; prints the job's id."""
     payload = CloseBillingPeriod(user_id=user)
     with database() as conn:
         refuse_unknown(conn, user)
         job_id = enqueue(conn, payload, unique_key=str(user or "close_billing_period"))
+        target = f"user {user}" if user else "all users"
+        auditing.note(conn, "close_periods", target, why=why, job_id=job_id)
     console.out.print(f"job {job_id}")
 
 
@@ -115,6 +118,7 @@ def set_price(
         datetime | None,
         typer.Option("--from", help="In UTC, e.g. 2026-02-01; now without. Closings stay."),
     ] = None,
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Set a price. A period has the last one that was valid before its end."""
     if tier not in TIERS:
@@ -125,6 +129,8 @@ def set_price(
     spelt, since = parse_currency(currency), valid_from and valid_from.replace(tzinfo=UTC)
     with database() as conn:
         billing.set_price(conn, tier=tier, currency=spelt, price=amount, valid_from=since)
+        said = {"price": f"{amount:f}", "currency": spelt, "from": since and since.isoformat()}
+        auditing.note(conn, "set_message_price", f"tier {tier}", why=why, **said)
     console.out.print(f"{tier}: {amount:f} {spelt} a message", highlight=False)
 
 
@@ -133,6 +139,7 @@ def set_terms(
     user: UserArgument,
     tax_rate: Annotated[str | None, typer.Option(help="0.19 for 19 %.")] = None,
     currency: Annotated[str | None, typer.Option(help="ISO 4217.")] = None,
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Set what a customer pays in, or its rate of tax; what is not given stays."""
     rate = spelt = None
@@ -142,8 +149,10 @@ def set_terms(
         spelt = parse_currency(currency)
     with database() as conn:
         agreed = billing.set_terms(conn, user, tax_rate=rate, currency=spelt)
-    if agreed is None:
-        console.fail(f"there is no user {user}", code=1)
+        if agreed is None:
+            console.fail(f"there is no user {user}", code=1)
+        said = {"tax_rate": f"{agreed.tax_rate:f}", "currency": agreed.currency}
+        auditing.note(conn, "set_terms", f"user {user}", why=why, **said)
     console.out.print(f"{user} pays in {agreed.currency}, tax {agreed.tax_rate:f}", highlight=False)
 
 

@@ -6,7 +6,8 @@ from db import credentials
 from db.pool import Connection, connect
 from pipelines.sealing import HOW_TO_MAKE, Keyring, parse_keys
 from workers import config
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import services
 
 app = typer.Typer(no_args_is_help=True)
@@ -18,7 +19,7 @@ def begin() -> None:
 
 
 @app.command("rotate")
-def rotate(as_json: console.JsonOption = False) -> None:
+def rotate(why: WhyOption = auditing.UNSAID, as_json: console.JsonOption = False) -> None:
     """Seal all credentials with the first key of CREDENTIALS_KEY, also those in the clear."""
     from pipelines import vault
 
@@ -28,6 +29,7 @@ def rotate(as_json: console.JsonOption = False) -> None:
     with services(redis=False) as found:
         assert found.database_url is not None
         with connect(found.database_url, autocommit=True, name="avivro credentials") as conn:
+            auditing.note(conn, "rotate_credentials", "all credentials", why=why)
             rotation = vault.rotate(conn, Keyring(keys))
     if as_json:
         console.print_json(rotation)

@@ -122,12 +122,14 @@ def enqueue(
     args: Annotated[str, typer.Argument(help="Arguments, a JSON object.")] = "{}",
     priority: Annotated[int, typer.Option(help="Lower runs first.")] = 0,
     count: Annotated[int, typer.Option(min=1, max=100_000, help="That many alike.")] = 1,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Insert a job; prints its id."""
     try:
         with database() as conn:
             ids = jobs.enqueue_many(conn, kind, [parse_args(args)] * count, priority=priority)
+            note(conn, "enqueue_jobs", ids, why=why, kind=kind, priority=priority)
     except psycopg.errors.InvalidParameterValue as error:
         console.fail(f"{error.diag.message_primary}\n{error.diag.message_hint or ''}", code=2)
     if as_json:
@@ -136,11 +138,13 @@ def enqueue(
     console.out.print(f"job {ids[0]}" if count == 1 else f"jobs {ids[0]} to {ids[-1]}")
 
 
-def note(conn: Connection, action: str, job_ids: Sequence[int], *, why: str) -> None:
+def note(
+    conn: Connection, action: str, job_ids: Sequence[int], *, why: str, **details: Any
+) -> None:
     """For the audit log; many ids are told by the first ones and their number."""
     if job_ids:
         shown = ", ".join(str(each) for each in sorted(job_ids)[:IDS_NOTED_MAX])
-        auditing.note(conn, action, f"job {shown}", why=why, jobs=len(job_ids))
+        auditing.note(conn, action, f"job {shown}", why=why, jobs=len(job_ids), **details)
 
 
 def parse_args(text: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from db.pool import Connection, connect
 from db.sources import Agent, SourceProgress
 from workers import stack, uploads
 from workers.chains import callback_of
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.models import YesOption, agree, print_estimate, require_estimate
 from workers.cli.services import database, services
 from workers.config import Config
@@ -24,6 +25,7 @@ from workers.jobs import ReindexAgent, ReportReindex, enqueue
 
 POLL_S = 0.2
 STDIN_CHARS_MAX = 50_000_000
+IDS_NOTED_MAX = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +40,7 @@ def ingest(
     wait: Annotated[bool, typer.Option(help="Wait until it is searchable.")] = True,
     crawl: Annotated[bool, typer.Option(help="The whole site that the address leads to.")] = False,
     pages: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Give an agent a page, a site, a file, a folder of files, or the text on standard input."""
@@ -50,6 +53,7 @@ def ingest(
                 ids = [create_site(conn, known, what, name, pages)]
             else:
                 ids = [create(conn, known, item, name, found.home) for item in items_of(what)]
+            note(conn, agent, ids, why)
             conn.commit()
             if wait:
                 with crew_for(conn, found):
@@ -70,6 +74,7 @@ def reindex(
         bool, typer.Option("--estimate", help="Only say what it costs; changes nothing.")
     ] = False,
     yes: YesOption = False,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Index all sources of an agent again, after what customers wait for; tell its owner."""
@@ -80,12 +85,21 @@ def reindex(
             agree(cost, yes=yes)
             job_id = enqueue(conn, ReindexAgent(agent))
             batch_id = callback_of(conn, job_id, then=ReportReindex(agent))
+            auditing.note(conn, "reindex_agent", f"agent {agent}", why=why, job_id=job_id)
     if estimate:
         console.print_json(cost) if as_json else print_estimate(cost)
     elif as_json:
         console.print_json({"batch": batch_id})
     else:
         console.out.print(f"batch {batch_id}; avivro jobs show {batch_id} says how far it is")
+
+
+def note(conn: Connection, agent: UUID, ids: Sequence[UUID], why: str) -> None:
+    """Of many sources, the audit log names the first."""
+    named = [str(each) for each in ids[:IDS_NOTED_MAX]]
+    auditing.note(
+        conn, "add_sources", f"agent {agent}", why=why, sources=len(ids), source_ids=named
+    )
 
 
 def check_crawl(what: str, *, crawl: bool, pages: int | None) -> None:

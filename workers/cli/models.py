@@ -10,7 +10,8 @@ import typer
 from db import models, sources
 from db.models import Estimate
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 from workers.jobs import ChangeModel, enqueue
 
@@ -41,6 +42,7 @@ def change(
     agent: AgentArgument,
     model: ModelArgument,
     yes: YesOption = False,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Embed an agent's chunks with another model; the old vectors serve until all are there."""
@@ -48,6 +50,8 @@ def change(
         found = require_estimate(conn, agent, model)
         agree(found, yes=yes)
         job_id = enqueue(conn, ChangeModel(agent, model), on_conflict="replace")
+        said = {"model": model, "job_id": job_id}
+        auditing.note(conn, "change_model", f"agent {agent}", why=why, **said)
     if as_json:
         console.print_json({"job": job_id, "estimate": asdict(found)})
         return
@@ -76,10 +80,12 @@ def show(agent: AgentArgument, as_json: console.JsonOption = False) -> None:
 
 
 @app.command("cancel")
-def cancel(agent: AgentArgument) -> None:
+def cancel(agent: AgentArgument, why: WhyOption = auditing.UNSAID) -> None:
     """End a change of model: the agent keeps the old one, the new vectors are deleted."""
     with database() as conn:
         ended = models.end_change(conn, agent)
+        if ended:
+            auditing.note(conn, "keep_model", f"agent {agent}", why=why)
     if not ended:
         console.fail(f"the model of agent {agent} is not being changed", code=1)
     console.out.print(f"agent {agent} keeps its model")

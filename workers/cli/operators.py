@@ -75,6 +75,9 @@ def change_role(
     """Give somebody another role; their sessions end."""
     check(role, ROLES, "role")
     with changing(name) as (conn, account):
+        if account.role == role:
+            console.fail(f"{account.name} is {role} already", code=1)
+        keep_an_admin(conn, account)
         operators.set_role(conn, account.id, role=role)
         note(conn, "change_role", account.name, why, before=account.role, after=role)
     say(f"{account.name} is {role} now, and must sign in again")
@@ -99,6 +102,9 @@ def reset_password(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None
 def disable(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Let somebody in no longer, and end their sessions now."""
     with changing(name) as (conn, account):
+        if account.disabled_at is not None:
+            console.fail(f"{account.name} is disabled already", code=1)
+        keep_an_admin(conn, account)
         operators.set_disabled(conn, account.id, disabled=True)
         note(conn, "disable_operator", account.name, why)
     say(f"{account.name} can no longer sign in")
@@ -108,6 +114,8 @@ def disable(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
 def enable(name: NameArgument, why: WhyOption = auditing.UNSAID) -> None:
     """Let somebody in again who was disabled."""
     with changing(name) as (conn, account):
+        if account.disabled_at is None:
+            console.fail(f"{account.name} is not disabled", code=1)
         operators.set_disabled(conn, account.id, disabled=False)
         note(conn, "enable_operator", account.name, why)
     say(f"{account.name} can sign in again")
@@ -123,6 +131,12 @@ def changing(name: str) -> Iterator[tuple[Connection, Account]]:
             console.fail(f"there is no operator {name}: see avivro operators list", code=1)
         yield conn, account
         operators.delete_sessions(conn, account.id)
+
+
+def keep_an_admin(conn: Connection, account: Account) -> None:
+    """Exits with 1 where nobody would be left who lets others in."""
+    if operators.is_last_admin(conn, account.id):
+        console.fail(f"{account.name} is the last admin: make somebody else admin first", code=1)
 
 
 def make_password() -> tuple[str, str]:

@@ -8,7 +8,8 @@ import typer
 
 from db import prices
 from db.prices import Price, Terms, Unpriced
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -60,6 +61,7 @@ def set_price(
     since: Annotated[
         datetime | None, typer.Option("--from", help="In UTC, e.g. 2026-01-31; now without.")
     ] = None,
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Set a model's price from a moment on; rows that have a cost keep it."""
     if not model.strip():
@@ -69,6 +71,9 @@ def set_price(
         console.fail("say at least one of --input, --output and --embedding", code=2)
     with database() as conn:
         prices.set_price(conn, model, terms, valid_from=in_utc(since))
+        said = {"input": input_usd, "output": output_usd, "embedding": embedding_usd}
+        moment = None if since is None else since.isoformat()
+        auditing.note(conn, "set_model_price", f"model {model}", why=why, since=moment, **said)
     console.out.print(f"{model} has a new price", highlight=False, markup=False)
 
 
@@ -99,10 +104,14 @@ def unpriced_row(usage: Unpriced) -> tuple[object, ...]:
 def reprice(
     model: ModelArgument,
     since: Annotated[datetime, typer.Option("--from", help="In UTC, e.g. 2026-01-31.")],
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Give usage that has no cost the price that is known now; months are summed up again."""
     total = 0
     with database() as conn:
+        # Before the first part is stored: what is interrupted was begun all the same.
+        said = {"from": since.isoformat()}
+        auditing.note(conn, "reprice_usage", f"model {model}", why=why, **said)
         while True:
             count = prices.reprice_usage(conn, model, since=since_utc(since), rows_max=BATCH_ROWS)
             conn.commit()

@@ -126,7 +126,13 @@ def pause(
     kind: KindOption = None,
     tenant: TenantOption = None,
     reason: Annotated[
-        str | None, typer.Option("--reason", "--why", help="Shown to whoever looks.")
+        str | None,
+        typer.Option(
+            "--reason",
+            "--why",
+            help="Shown to whoever looks, and kept in the audit log.",
+            callback=lambda given: None if given is None else auditing.read_why(given),
+        ),
     ] = None,
 ) -> None:
     """Start nothing more of a queue, a kind or a tenant. What runs goes on; nothing is lost."""

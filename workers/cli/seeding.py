@@ -10,7 +10,8 @@ from db import seeding
 from db.pool import Connection
 from db.seeding import Seeded, SeededError
 from db.seeding_rows import Plan
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 SEED_MAX = 2**31 - 1
@@ -28,6 +29,7 @@ def seed(
         int | None,
         typer.Option(min=0, max=SEED_MAX, help="The same number makes the same rows."),
     ] = None,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Fill the database with accounts, agents, conversations, messages and leads of 90 days.
@@ -40,6 +42,7 @@ def seed(
         with database() as conn:
             plan = Plan(agents, conversations, messages, chosen, seeding.read_clock(conn))
             seeded = fill(conn, plan)
+            auditing.note(conn, "seed_rows", "database", why=why, seed=chosen)
     except SeededError as error:
         console.fail(f"{error}; give another --seed", code=1)
     except ValueError as error:

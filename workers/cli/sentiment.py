@@ -9,7 +9,8 @@ import typer
 from db import sentiment
 from db.pool import Connection
 from db.sentiment import MarkedPage
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,6 +33,7 @@ def backfill(
     again: Annotated[
         bool, typer.Option("--again", help="Forget the scores of those days first.")
     ] = False,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Let the workers score an agent's messages of some days that have no score; all by default.
@@ -43,6 +45,8 @@ def backfill(
         console.fail(f"--from {start:%Y-%m-%d} is after --to {end:%Y-%m-%d}", code=2)
     with database() as conn:
         require_wanted(conn, agent)
+        said = {"from": start and f"{start:%Y-%m-%d}", "to": end and f"{end:%Y-%m-%d}"}
+        auditing.note(conn, "score_messages", f"agent {agent}", why=why, again=again, **said)
         conversations, messages = mark_all(conn, agent, start=start, end=end, again=again)
     if as_json:
         console.print_json({"conversations": conversations, "messages": messages})

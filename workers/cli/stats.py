@@ -10,7 +10,8 @@ import typer
 
 from db import daily_stats, stats_differences
 from db.pool import Connection
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
 
 app = typer.Typer(no_args_is_help=True)
@@ -47,11 +48,15 @@ def recompute(
     agent: Annotated[UUID | None, typer.Argument(help="An agent's id; all without one.")] = None,
     from_day: From = None,
     to_day: To = None,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Compute daily figures from the raw rows, now. Needs no worker, and may run beside them."""
     asked = parse_range(from_day, to_day)
     with database() as conn:
+        target = f"agent {agent}" if agent else "all agents"
+        said = {"from": from_day, "to": to_day}
+        auditing.note(conn, "recompute_stats", target, why=why, **said)
         total = recompute_all(conn, choose_agents(conn, agent), asked)
     if as_json:
         console.print_json(total)

@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from db import suppressions
+from db.pool import Connection
 from db.suppressions import REASONS, Listed
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.services import database
+from workers.dashboard import masks
 
 app = typer.Typer(no_args_is_help=True)
 ROWS_MAX = 100_000
@@ -52,11 +55,14 @@ def add(
     address: AddressArgument,
     category: CategoryOption = None,
     note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Send no more mail to an address: none at all, or none of a category."""
     spelt = spell(address)
     with database() as conn:
         added = suppressions.add(conn, spelt, "manual", category=category, note=note)
+        if added:
+            tell(conn, "suppress_address", spelt, category, why)
     console.out.print(
         f"{spelt} gets no {category or 'mail'} any more" if added else f"{spelt} got none already",
         highlight=False,
@@ -65,14 +71,24 @@ def add(
 
 
 @app.command("remove")
-def remove(address: AddressArgument, category: CategoryOption = None) -> None:
+def remove(
+    address: AddressArgument, category: CategoryOption = None, why: WhyOption = auditing.UNSAID
+) -> None:
     """Let mail go to an address again, whatever stopped it; mails that were not sent stay so."""
     spelt = spell(address)
     with database() as conn:
         removed = suppressions.remove(conn, spelt, category=category)
+        if removed:
+            tell(conn, "lift_suppression", spelt, category, why)
     if not removed:
         console.fail(f"nothing keeps mail from {spelt}", code=1)
     console.out.print(f"{spelt} gets mail again", highlight=False, markup=False)
+
+
+def tell(conn: Connection, action: str, address: str, category: str | None, why: str) -> None:
+    """The audit log is kept for ever: no whole address goes there."""
+    target = f"address {masks.address(address)}"
+    auditing.note(conn, action, target, why=why, category=category)
 
 
 def spell(address: str) -> str:

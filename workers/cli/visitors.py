@@ -10,7 +10,8 @@ import typer
 from db import acting, erasures
 from db.erasures import Request
 from db.pool import Connection, connect
-from workers.cli import console
+from workers.cli import auditing, console
+from workers.cli.auditing import WhyOption
 from workers.cli.knowledge import crew_for
 from workers.cli.services import database, services
 
@@ -28,6 +29,7 @@ def erase(
     visitor_id: Annotated[str | None, typer.Argument(help="As the widget calls them.")] = None,
     email: Annotated[str | None, typer.Option(help="An address they gave.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until it is done.")] = False,
+    why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
 ) -> None:
     """Delete what an agent knows of a visitor, in every table; exits with 1 if traces remain."""
@@ -35,6 +37,9 @@ def erase(
         assert found.database_url is not None
         with connect(found.database_url, name="avivro cli") as conn:
             request_id = ask(conn, agent, visitor_id, email)
+            # Not whom: this log is kept for ever, and they are to be forgotten.
+            said = {"request_id": str(request_id)}
+            auditing.note(conn, "erase_visitor", f"agent {agent}", why=why, **said)
             conn.commit()
             if wait:
                 with crew_for(conn, found):

@@ -105,28 +105,35 @@ def change(site: Site, action: str, make: Change, request: Request, form: Form) 
 
 def change_role(act: Act, account: Account, form: Form) -> str:
     role = read_role(form)
-    if role != "admin":
-        keep_an_admin(act.conn, account)
+    refuse_unchanged(account.role == role, f"{account.name} is {role} already.")
+    keep_an_admin(act.conn, account)
     operators.set_role(act.conn, account.id, role=role)
     act.details.update(before=account.role, after=role)
     return f"{account.name} is {role} now, and must sign in again."
 
 
 def disable(act: Act, account: Account, form: Form) -> str:
+    refuse_unchanged(account.disabled_at is not None, f"{account.name} is disabled already.")
     keep_an_admin(act.conn, account)
     operators.set_disabled(act.conn, account.id, disabled=True)
     return f"{account.name} can no longer sign in."
 
 
 def enable(act: Act, account: Account, form: Form) -> str:
+    refuse_unchanged(account.disabled_at is None, f"{account.name} is not disabled.")
     operators.set_disabled(act.conn, account.id, disabled=False)
     return f"{account.name} can sign in again."
 
 
+def refuse_unchanged(unchanged: bool, message: str) -> None:
+    """A form that comes twice, or after another admin's, leaves no second entry."""
+    if unchanged:
+        raise Refused(message, status=409)
+
+
 def keep_an_admin(conn: Connection, account: Account) -> None:
     """Raises Refused where nobody would be left who lets others in."""
-    is_admin = account.role == "admin" and account.disabled_at is None
-    if is_admin and operators.count_other_admins(conn, account.id) == 0:
+    if operators.is_last_admin(conn, account.id):
         raise Refused(f"{account.name} is the last admin: make somebody else admin first.")
 
 
