@@ -22,8 +22,6 @@ from db import badges
 from workers.dashboard.site import SAFE, Site
 
 BEAT_S = 3.0
-# A session that ended, or a role that changed, is seen this soon.
-CHECK_EVERY = 10
 WATCHERS_MAX = 200
 
 log = logging.getLogger(__name__)
@@ -90,14 +88,13 @@ def routes(site: Site) -> list[Route]:
 async def beats(
     request: Request, site: Site, board: Board, watchers: set[object]
 ) -> AsyncIterator[str]:
+    """Each only to who may read still: where a session ended, its windows end with it."""
     me = object()
     watchers.add(me)
     try:
-        turn = 0
-        while turn % CHECK_EVERY or await run_in_threadpool(site.knows, request):
+        while await run_in_threadpool(site.knows, request, away=True):
             told = {"clock": clock(), "badges": await run_in_threadpool(board.read)}
             yield event("beat", told)
-            turn += 1
             await asyncio.sleep(BEAT_S)
     finally:
         watchers.discard(me)

@@ -108,13 +108,13 @@ class Site:
             for read in self.first_reads:
                 read()
 
-    def knows(self, request: Request) -> bool:
-        """Whether anybody who may read asks. Raises nothing while Postgres is away."""
+    def knows(self, request: Request, *, away: bool = False) -> bool:
+        """Whether anybody who may read asks; `away` is the answer while Postgres is."""
         try:
             operator = self.sessions.find(request)
             return operator is not None and not operator.must_change_password
         except psycopg.OperationalError:
-            return False
+            return away
 
     def page(
         self, path: str, handler: PageHandler, *, role: str = "viewer", always: bool = False

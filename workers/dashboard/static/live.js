@@ -3,6 +3,7 @@
 // frozen, or while a menu or a form in that region is open.
 (() => {
   const STALE_MS = 10_000;
+  const AGAIN_MS = 10_000;
   let source = null;
   let frozen = false;
   let heard = 0;
@@ -92,7 +93,15 @@
       badge(told.badges);
       refresh();
     });
-    source.onerror = () => say(age("no answer, figures are"), false);
+    source.onerror = () => {
+      say(age("no answer, figures are"), false);
+      // A browser gives up on a refusal. The page asks by itself then, and is led to the login
+      // where the session has ended.
+      if (source.readyState !== EventSource.CLOSED) return;
+      source = null;
+      refresh();
+      setTimeout(listen, AGAIN_MS);
+    };
   }
 
   function rest(text) {
