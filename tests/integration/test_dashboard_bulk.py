@@ -188,6 +188,35 @@ def test_what_no_worker_takes_any_more_is_not_put_back(conn: Connection, browser
     assert [state(conn, job_id) for job_id in given_up] == ["discarded", "available"]
 
 
+def test_arguments_are_judged_as_they_would_be_when_enqueued(conn: Connection) -> None:
+    values = [
+        "{}", "[]", "null", '"a"', "7", '{"effect": "a"}', '{"effect": null}', '{"effect": ["a"]}',
+        '{"crash": true}', '{"crash": "true"}', '{"cpu_ms": 5}', '{"cpu_ms": 1.0}',
+        '{"cpu_ms": 9999999999}', '{"effect": "a", "cpu_ms": 5}', '{"effect": "a", "other": 1}',
+        *(
+            f'{{"{name}": {value}{more}}}'
+            for name in ("source_id", "delivery_id", "webhook_id")
+            for value in (f'"{UUID(int=7)}"', f'["{UUID(int=7)}"]', '"7"', "7", "null")
+            for more in ("", ', "model": "a"', ', "model": 1')
+        ),
+    ]  # fmt: skip
+    kinds = ["probe", "prune", "index_source", "embed_again", "deliver_webhook", "unknown"]
+    rows = conn.execute(
+        "INSERT INTO worker.jobs (kind, queue, args, max_attempts)"
+        " SELECT k, 'default', a::jsonb, 1"
+        " FROM unnest(%s::text[]) AS k, unnest(%s::text[]) AS a RETURNING id,"
+        " (SELECT worker.args_problem(w.args, jobs.args) FROM worker.kinds AS w"
+        "  WHERE w.kind = jobs.kind) IS NULL AND kind <> 'unknown'",
+        (kinds, values),
+    ).fetchall()
+
+    found = bulk_rows.judge_jobs(conn, [job_id for job_id, _ in rows], fit=True)
+
+    fit = {job_id for job_id, is_fit in rows if is_fit}
+    assert 0 < len(fit) < len(rows)
+    assert fit == {job_id for group in found if not group.unfit for job_id in group.ids}
+
+
 def test_a_viewer_sees_jobs_and_cannot_change_them(conn: Connection, desk: Desk) -> None:
     ids = discard(conn, 1)
     viewer = desk.browser("viewer")

@@ -21,8 +21,8 @@ from workers.dashboard.bulk import (
 )
 
 JOB = Judged(
-    id=7, state="discarded", queue="default", kind="probe", tenant=uuid4(), priority=0,
-    blocked=False, waited=False, unfit=False, twin=False, later=False,
+    state="discarded", queue="default", kind="probe", blocked=False, waited=False, unfit=False,
+    twin=False, later=False, ids=[7], tenants=[str(uuid4())],
 )  # fmt: skip
 CHANGES = {
     "retry": {"scheduled", "retryable", "completed", "discarded", "cancelled"},
@@ -45,7 +45,7 @@ def test_an_action_changes_the_states_that_it_is_for(name: str) -> None:
 @pytest.mark.parametrize("name", ["retry", "replay"])
 @pytest.mark.parametrize("trouble", ["twin", "later", "unfit"])
 def test_an_equal_job_or_a_lost_kind_is_skipped_with_its_reason(name: str, trouble: str) -> None:
-    jobs = [JOB, replace(JOB, id=8, **{trouble: True})]  # type: ignore[arg-type]
+    jobs = [JOB, replace(JOB, ids=[8], **{trouble: True})]  # type: ignore[arg-type]
 
     found = preview(ACTIONS[name], jobs)
 

@@ -6,7 +6,7 @@ A preview freezes the ids that would change; what is sent is exactly these, what
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from db.bulk import Judged
 
@@ -125,16 +125,25 @@ class Preview:
 
 
 def preview(action: Action, jobs: Sequence[Judged]) -> Preview:
-    reasons = [(job, action.skips(job)) for job in jobs]
-    changed = [job for job, reason in reasons if reason is None]
+    skipped: Counter[str] = Counter()
+    by_state: Counter[str] = Counter()
+    by_queue: Counter[str] = Counter()
+    changed = []
+    for group in jobs:
+        if reason := action.skips(group):
+            skipped[reason] += len(group.ids)
+            continue
+        changed.append(group)
+        by_state[group.state] += len(group.ids)
+        by_queue[group.queue] += len(group.ids)
     return Preview(
         action=action,
-        ids=tuple(job.id for job in changed),
-        skipped=dict(Counter(reason for _, reason in reasons if reason).most_common()),
-        by_state=dict(Counter(job.state for job in changed).most_common()),
-        by_queue=dict(Counter(job.queue for job in changed).most_common()),
-        kinds=tuple(sorted({job.kind for job in changed})),
-        tenants=len({job.tenant for job in changed}),
+        ids=tuple(sorted(chain.from_iterable(group.ids for group in changed), reverse=True)),
+        skipped=dict(skipped.most_common()),
+        by_state=dict(by_state.most_common()),
+        by_queue=dict(by_queue.most_common()),
+        kinds=tuple(sorted({group.kind for group in changed})),
+        tenants=len(set(chain.from_iterable(group.tenants for group in changed))),
     )
 
 
