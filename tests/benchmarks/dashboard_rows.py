@@ -1,8 +1,10 @@
 """Rows as years of work leave them: what the dashboard's figures are measured on.
 
-`python -m tests.benchmarks.dashboard_rows URL [JOBS]` fills a migrated database: JOBS rows of jobs
-(2,000,000), of which 10,000 wait, JOBS / 20 were discarded and 500 are to be tried again, and a
-tenth as many sources, deliveries, mails and usage rows, of 1,000 tenants.
+`python -m tests.benchmarks.dashboard_rows URL [JOBS [SHAPE]]` fills a migrated database: JOBS rows
+of jobs (2,000,000), of which 10,000 wait, JOBS / 20 were discarded and 500 are to be tried again,
+and a tenth as many sources, deliveries, mails and usage rows, of 1,000 tenants. Shape `even` gives
+each tenant and each kind as many; `skewed` gives one tenant half of all jobs and one kind three of
+four.
 """
 
 import sys
@@ -13,6 +15,7 @@ from db.pool import Connection, connect
 TENANTS = 1_000
 WAITING = 10_000
 RETRYABLE = 500
+SHAPES = ("even", "skewed")
 
 ACCOUNTS = """
 INSERT INTO auth.users (id, email, raw_user_meta_data)
@@ -26,15 +29,26 @@ SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(n), 12, '0'))::uuid,
        ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Agent ' || n
 FROM generate_series(1, %(tenants)s) AS n
 """
-# Kinds by how often they come; ended jobs lie within the last seven days, evenly.
+# What a job of each kind takes: the name of a uuid, and a model's name where it needs one.
+KINDS = """
+CREATE TEMP TABLE filled_kinds AS
+SELECT kind, queue, row_number() OVER (ORDER BY kind) - 1 AS place,
+       (SELECT key FROM jsonb_each_text(args) WHERE value = 'uuid' LIMIT 1) AS names,
+       CASE WHEN args ? 'model' THEN '{"model": "text-embedding-ada-002"}' ELSE '{}' END::jsonb
+           AS others
+FROM worker.kinds
+"""
+# Ended jobs lie within the last seven days, evenly.
 ENDED = """
 INSERT INTO worker.jobs (kind, queue, tenant, state, args, run_at, attempt, max_attempts, errors,
                          created_at, dispatched_at, started_at, finished_at)
 SELECT k.kind, k.queue,
-       ('00000000-0000-4000-8000-' || lpad(to_hex(1 + (n * 7919) %% %(tenants)s), 12, '0'))::uuid,
+       ('00000000-0000-4000-8000-' || lpad(to_hex(CASE WHEN %(is_skewed)s AND n %% 2 = 0 THEN 1
+           ELSE 1 + (n * 7919) %% %(tenants)s END), 12, '0'))::uuid,
        CASE WHEN n %% 20 = 0 THEN 'discarded' WHEN n %% 997 = 0 THEN 'cancelled'
             ELSE 'completed' END,
-       jsonb_build_object('source_id', md5(n::text)::uuid), at, 1 + n %% 3, 3,
+       CASE WHEN k.names IS NULL THEN '{}' ELSE jsonb_build_object(k.names, md5(n::text)::uuid) END
+           || k.others, at, 1 + n %% 3, 3,
        CASE WHEN n %% 20 = 0 THEN jsonb_build_array(jsonb_build_object(
            'attempt', 3, 'at', at, 'trace', 'Traceback' || repeat(E'\\n  File "x.py", line 1', 20),
            'error', CASE n %% 7
@@ -46,8 +60,9 @@ SELECT k.kind, k.queue,
        at + interval '1 ms' * (70 + (n * 31) %% 4000)
 FROM generate_series(1, %(jobs)s::bigint) AS n
 CROSS JOIN LATERAL (SELECT now() - interval '7 days' * (1 - n::float8 / %(jobs)s) AS at) AS t
-JOIN (SELECT kind, queue, row_number() OVER (ORDER BY kind) - 1 AS place,
-             count(*) OVER () AS kinds FROM worker.kinds) AS k ON k.place = (n * 13) %% k.kinds
+JOIN filled_kinds AS k ON k.place = CASE WHEN %(is_skewed)s AND n %% 4 > 0
+    THEN (SELECT place FROM filled_kinds WHERE kind = 'send_email')
+    ELSE (n * 13 + n / 30) %% (SELECT count(*) FROM filled_kinds) END
 """
 UNFINISHED = """
 INSERT INTO worker.jobs (kind, queue, tenant, state, args, run_at, attempt, max_attempts, errors)
@@ -55,7 +70,8 @@ SELECT k.kind, k.queue,
        ('00000000-0000-4000-8000-' || lpad(to_hex(1 + (n * n) %% 50), 12, '0'))::uuid,
        CASE WHEN n <= %(retryable)s THEN 'retryable' WHEN n %% 5 = 0 THEN 'scheduled'
             ELSE 'available' END,
-       jsonb_build_object('source_id', md5('w' || n)::uuid),
+       CASE WHEN k.names IS NULL THEN '{}' ELSE jsonb_build_object(k.names, md5('w' || n)::uuid) END
+           || k.others,
        now() + CASE WHEN n %% 5 = 0 OR n <= %(retryable)s THEN interval '1 s' * n
                     ELSE interval '-50 ms' * n END,
        CASE WHEN n <= %(retryable)s THEN 1 ELSE 0 END, 3,
@@ -63,8 +79,7 @@ SELECT k.kind, k.queue,
            '[{"attempt": 1, "error": "RateLimited: retry after 30 s", "trace": null}]'::jsonb
            ELSE '[]' END
 FROM generate_series(1, %(waiting)s) AS n
-JOIN (SELECT kind, queue, row_number() OVER (ORDER BY kind) - 1 AS place,
-             count(*) OVER () AS kinds FROM worker.kinds) AS k ON k.place = (n * 13) %% k.kinds
+JOIN filled_kinds AS k ON k.place = (n * 13) %% (SELECT count(*) FROM filled_kinds)
 """
 # As the trigger does, which rests here.
 GROUPS = """
@@ -121,17 +136,19 @@ SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(1 + n %% %(tenants)s), 12, '0'
 FROM generate_series(1, %(jobs)s / 10) AS n
 """
 STEPS = {
-    "accounts": ACCOUNTS, "agents": AGENTS, "ended jobs": ENDED, "unfinished jobs": UNFINISHED,
-    "error groups": GROUPS,
+    "accounts": ACCOUNTS, "agents": AGENTS, "kinds": KINDS, "ended jobs": ENDED,
+    "unfinished jobs": UNFINISHED, "error groups": GROUPS,
     "sources": SOURCES, "webhooks": WEBHOOKS, "deliveries": DELIVERIES, "mails": MAILS,
     "usage": USAGE,
 }  # fmt: skip
 
 
-def fill(conn: Connection, jobs: int) -> None:
+def fill(conn: Connection, jobs: int, *, shape: str = SHAPES[0]) -> None:
     """Make the rows; triggers rest meanwhile, so that none of them makes work of its own."""
+    assert shape in SHAPES, shape
     values = {
         "jobs": jobs, "tenants": TENANTS, "waiting": WAITING, "retryable": RETRYABLE,
+        "is_skewed": shape == "skewed",
     }  # fmt: skip
     for name, statement in STEPS.items():
         began_at = time.monotonic()
@@ -145,5 +162,6 @@ def fill(conn: Connection, jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    with connect(sys.argv[1], autocommit=True) as opened:
-        fill(opened, int(sys.argv[2]) if len(sys.argv) > 2 else 2_000_000)
+    url, jobs, shape = [*sys.argv[1:], *("2000000", SHAPES[0])[len(sys.argv) - 2 :]]
+    with connect(url, autocommit=True) as opened:
+        fill(opened, int(jobs), shape=shape)
