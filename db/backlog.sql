@@ -56,7 +56,8 @@ GROUP BY 1, 2, 3
 -- By minute, of the jobs that ended last, run, or wait for their next attempt.
 WITH ended AS MATERIALIZED (
     SELECT j.queue, j.priority, j.tenant, j.started_at, j.finished_at FROM worker.jobs AS j
-    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at >= %(since)s
+    WHERE j.state IN ('completed', 'discarded', 'cancelled')
+      AND j.finished_at BETWEEN %(since)s AND statement_timestamp()
     ORDER BY j.finished_at DESC LIMIT %(jobs_max)s
 ), begun AS (
     SELECT e.queue, e.priority, e.tenant, e.started_at FROM ended AS e
@@ -75,7 +76,8 @@ WITH ended AS MATERIALIZED (
 SELECT s.since, b.queue, b.priority,
        coalesce(b.tenant, '00000000-0000-0000-0000-000000000000'::uuid) AS tenant,
        date_trunc('minute', b.started_at) AS minute, count(b.queue)::int AS jobs
-FROM span AS s LEFT JOIN begun AS b ON b.started_at >= s.since
+FROM span AS s LEFT JOIN begun AS b
+     ON b.started_at BETWEEN s.since AND statement_timestamp()
 GROUP BY 1, 2, 3, 4, 5
 
 -- name: list_limits
@@ -109,9 +111,11 @@ WHERE d.tenant = %(tenant)s ORDER BY d.finished_at DESC LIMIT %(rows_max)s
 -- By kind, of the jobs that ended last: how long their last attempt ran, and how often they failed.
 WITH ended AS MATERIALIZED (
     SELECT j.kind, j.state, j.attempt, j.finished_at,
-           extract(epoch FROM j.finished_at - j.started_at)::float8 AS run_s
+           CASE WHEN isfinite(j.started_at)
+                THEN extract(epoch FROM j.finished_at - j.started_at) END::float8 AS run_s
     FROM worker.jobs AS j
-    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at >= %(since)s
+    WHERE j.state IN ('completed', 'discarded', 'cancelled')
+      AND j.finished_at BETWEEN %(since)s AND statement_timestamp()
     ORDER BY j.finished_at DESC LIMIT %(jobs_max)s
 )
 SELECT e.kind, count(*)::int AS ended,
@@ -125,7 +129,8 @@ FROM ended AS e GROUP BY 1
 -- By queue and step of time, of the jobs that ended last.
 WITH ended AS MATERIALIZED (
     SELECT j.queue, j.state, j.finished_at FROM worker.jobs AS j
-    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.finished_at >= %(since)s
+    WHERE j.state IN ('completed', 'discarded', 'cancelled')
+      AND j.finished_at BETWEEN %(since)s AND statement_timestamp()
     ORDER BY j.finished_at DESC LIMIT %(jobs_max)s
 )
 SELECT e.queue,

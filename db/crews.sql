@@ -24,6 +24,8 @@ ORDER BY r.started_at, r.id LIMIT %(rows_max)s
 SELECT e.kind, percentile_cont(0.95) WITHIN GROUP (ORDER BY e.run_s) AS p95_s FROM (
     SELECT j.kind, extract(epoch FROM j.finished_at - j.started_at)::float8 AS run_s
     FROM worker.jobs AS j
-    WHERE j.state IN ('completed', 'discarded', 'cancelled') AND j.started_at <= j.finished_at
+    WHERE j.state IN ('completed', 'discarded', 'cancelled')
+      AND j.finished_at <= statement_timestamp() AND j.started_at <= j.finished_at
+      AND isfinite(j.started_at)
     ORDER BY j.finished_at DESC LIMIT %(rows_max)s) AS e
 WHERE e.kind = ANY(%(kinds)s::text[]) GROUP BY e.kind HAVING count(*) >= 20

@@ -16,7 +16,8 @@ WITH seen AS MATERIALIZED (
      WHERE r.state IN ('scheduled', 'retryable') AND NOT r.blocked AND r.state = 'retryable'
        AND r.started_at >= %(since)s LIMIT %(looked_max)s)
 ), parts AS MATERIALIZED (
-    SELECT s.error_group, least(greatest(floor(extract(epoch FROM s.at - %(since)s::timestamptz)
+    SELECT s.error_group, least(greatest(floor(extract(epoch FROM
+                   least(s.at, %(until)s::timestamptz) - %(since)s::timestamptz)
                / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)
                * %(parts)s), 0),
                %(parts)s - 1)::int AS part, count(*)::int AS jobs

@@ -39,7 +39,7 @@ j.error_group IS NOT NULL
 j.errors -> -1 ->> 'error' ILIKE ANY(%(patterns)s::text[])
 
 -- name: has_error
-jsonb_array_length(j.errors) > 0
+j.errors NOT IN ('[]', 'null')
 
 -- name: about
 j.tenant::text = ANY(%(values)s::text[])
@@ -121,23 +121,24 @@ j.state = 'discarded' AND j.finished_at >= %(at)s::timestamptz
 j.state = 'discarded' AND j.finished_at <= %(at)s::timestamptz
 
 -- name: waited_from
--- How long it has been due, or was when it last began.
-CASE WHEN j.state IN ('available', 'dispatched') THEN %(now)s::timestamptz - j.run_at
-     WHEN j.state IN ('running', 'completed', 'discarded') THEN j.started_at - j.run_at
-END >= %(span)s::interval
+-- How long it has been due, or was when it last began. Sums, for differences of times that nobody
+-- can reach are errors.
+CASE WHEN j.state IN ('available', 'dispatched') THEN %(now)s::timestamptz
+     WHEN j.state IN ('running', 'completed', 'discarded') THEN j.started_at
+END >= j.run_at + %(span)s::interval
 
 -- name: waited_to
-CASE WHEN j.state IN ('available', 'dispatched') THEN %(now)s::timestamptz - j.run_at
-     WHEN j.state IN ('running', 'completed', 'discarded') THEN j.started_at - j.run_at
-END <= %(span)s::interval
+CASE WHEN j.state IN ('available', 'dispatched') THEN %(now)s::timestamptz
+     WHEN j.state IN ('running', 'completed', 'discarded') THEN j.started_at
+END <= j.run_at + %(span)s::interval
 
 -- name: ran_from
 -- The last attempt alone.
-CASE WHEN j.state = 'running' THEN %(now)s::timestamptz - j.started_at
-     WHEN j.state IN ('completed', 'discarded') THEN j.finished_at - j.started_at
-END >= %(span)s::interval
+CASE WHEN j.state = 'running' THEN %(now)s::timestamptz
+     WHEN j.state IN ('completed', 'discarded') THEN j.finished_at
+END >= least(j.started_at, '9000-01-01'::timestamptz) + %(span)s::interval
 
 -- name: ran_to
-CASE WHEN j.state = 'running' THEN %(now)s::timestamptz - j.started_at
-     WHEN j.state IN ('completed', 'discarded') THEN j.finished_at - j.started_at
-END <= %(span)s::interval
+CASE WHEN j.state = 'running' THEN %(now)s::timestamptz
+     WHEN j.state IN ('completed', 'discarded') THEN j.finished_at
+END <= least(j.started_at, '9000-01-01'::timestamptz) + %(span)s::interval

@@ -8,7 +8,7 @@ somebody typed: values are parameters always.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 
 from db.pool import Connection
 from db.statements import load
+from db.times import EARLIEST, LATEST
 
 SQL = load("job_list")
 CONDITIONS = load("job_conditions")
@@ -24,8 +25,8 @@ SOURCE = re.compile(rb"/\* source \*/.*?/\* end \*/", re.DOTALL)
 ORDER = re.compile(rb"/\* order \*/.*?/\* end \*/", re.DOTALL)
 MARK = b"/* conditions */"
 ID_MAX = 2**63 - 1
-# Later than any row, and still a time that Postgres and Python have.
-END = datetime(9000, 1, 1, tzinfo=UTC)
+# As Postgres writes what Python has no time for.
+ENDS = {EARLIEST: "-infinity", LATEST: "infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Row:
     error_group: str | None
     error: str | None
     ids: dict[str, str | None] | None
-    age_s: float
+    age_s: float | None
     ran_s: float | None
 
 
@@ -99,7 +100,9 @@ def compose(
 
 
 def place_values(after: Place) -> dict[str, Any]:
-    return {"before_id": after.id, "before_at": END if after.at is None else after.at}
+    """After no place: all rows."""
+    at = LATEST if after.at is None else after.at
+    return {"before_id": after.id, "before_at": ENDS.get(at, at)}
 
 
 def plan_for_pages(conn: Connection) -> None:

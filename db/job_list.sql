@@ -66,11 +66,13 @@ SELECT j.id, j.kind, j.queue, j.tenant, j.priority, j.state, j.attempt, j.max_at
        (SELECT jsonb_object_agg(a.key, left(a.value #>> '{}', 60))
         FROM jsonb_each(CASE WHEN jsonb_typeof(j.args) = 'object' THEN j.args ELSE '{}' END) AS a
         WHERE a.key LIKE '%%\_id') AS ids,
-       extract(epoch FROM now() - j.created_at)::float8 AS age_s,
-       extract(epoch FROM CASE
-           WHEN j.state = 'running' THEN now() - j.started_at
-           WHEN j.state IN ('completed', 'discarded') THEN j.finished_at - j.started_at
-           END)::float8 AS ran_s
+       CASE WHEN isfinite(j.created_at)
+            THEN extract(epoch FROM now()) - extract(epoch FROM j.created_at) END::float8 AS age_s,
+       CASE WHEN isfinite(j.started_at) AND isfinite(coalesce(j.finished_at, now()))
+            THEN extract(epoch FROM CASE
+                WHEN j.state = 'running' THEN now()
+                WHEN j.state IN ('completed', 'discarded') THEN j.finished_at
+                END) - extract(epoch FROM j.started_at) END::float8 AS ran_s
 FROM /* source */ worker.jobs AS j /* end */
 WHERE true /* conditions */
 /* order */ ORDER BY j.id DESC /* end */ LIMIT %(rows_max)s

@@ -1,6 +1,7 @@
 """Statements of the page of one job; see job_page.sql. No function commits."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,10 @@ FAMILY_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A row of worker.jobs, and the database's time. JSON that is too long is None."""
+    """A row of worker.jobs, and the database's time. JSON that is too long is None.
+
+    Of `errors`, all is text or None, save trace_chars.
+    """
 
     id: int
     kind: str
@@ -93,7 +97,21 @@ def read_job(conn: Connection, job_id: int) -> JobRow | None:
         "error_chars_max": ERROR_CHARS_MAX,
         "trace_chars_max": TRACE_CHARS_MAX,
     }
-    return conn.cursor(row_factory=class_row(JobRow)).execute(SQL.read_job, arguments).fetchone()
+    row = conn.cursor(row_factory=class_row(JobRow)).execute(SQL.read_job, arguments).fetchone()
+    return row and replace(
+        row,
+        args=read_json(row.args),
+        result=read_json(row.result),
+        progress=read_json(row.progress),
+    )
+
+
+def read_json(text: str | None) -> Any:
+    """What the text says; the text itself where that is deeper or larger than Python takes."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def read_place(conn: Connection, job_id: int) -> Place:

@@ -1,25 +1,30 @@
 -- One job with all around it, each part cut to what a page shows.
 
 -- name: read_job
--- Arguments and the like beyond their limit are null; their size says so.
+-- Arguments and the like beyond their limit are null; their size says so. What is no list of
+-- errors, or no error in it, is an error with that text.
 SELECT j.id, j.kind, j.queue, j.lane, j.tenant, j.priority, j.state, j.unique_key, j.limit_key,
        j.run_at, j.attempt, j.max_attempts, j.blocked, j.awaited, j.rerun, j.suspicion,
        j.even_if_failed, j.worker_id, j.cancel_requested_at, j.created_at, j.dispatched_at,
        j.started_at, j.finished_at, j.error_group, now() AS now,
-       CASE WHEN length(j.args::text) <= %(chars_max)s THEN j.args END AS args,
+       CASE WHEN length(j.args::text) <= %(chars_max)s THEN j.args::text END AS args,
        length(j.args::text) AS args_chars,
-       CASE WHEN length(j.result::text) <= %(chars_max)s THEN j.result END AS result,
+       CASE WHEN length(j.result::text) <= %(chars_max)s THEN j.result::text END AS result,
        coalesce(length(j.result::text), 0) AS result_chars,
-       CASE WHEN length(j.progress::text) <= %(chars_max)s THEN j.progress END AS progress,
+       CASE WHEN length(j.progress::text) <= %(chars_max)s THEN j.progress::text END AS progress,
        j.waited IS NOT NULL AS waits,
        coalesce((SELECT jsonb_agg(jsonb_build_object(
-           'attempt', e.value -> 'attempt', 'at', e.value -> 'at',
-           'started_at', e.value -> 'started_at', 'worker_id', e.value -> 'worker_id',
-           'error', left(e.value ->> 'error', %(error_chars_max)s),
+           'attempt', left(e.value ->> 'attempt', 20), 'at', left(e.value ->> 'at', 40),
+           'started_at', left(e.value ->> 'started_at', 40),
+           'worker_id', left(e.value ->> 'worker_id', 40),
+           'error', left(CASE WHEN jsonb_typeof(e.value) = 'object' THEN e.value ->> 'error'
+                              ELSE e.value #>> '{}' END, %(error_chars_max)s),
            'trace', right(e.value ->> 'trace', %(trace_chars_max)s),
            'trace_chars', length(e.value ->> 'trace')) ORDER BY e.place)
-        FROM jsonb_array_elements(j.errors) WITH ORDINALITY AS e (value, place)
-        WHERE jsonb_typeof(e.value) = 'object'), '[]') AS errors
+        FROM jsonb_array_elements(CASE WHEN jsonb_typeof(j.errors) = 'array' THEN j.errors
+                                       ELSE jsonb_build_array(j.errors) END)
+             WITH ORDINALITY AS e (value, place)
+        WHERE jsonb_typeof(e.value) <> 'null'), '[]') AS errors
 FROM worker.jobs AS j WHERE j.id = %(job_id)s
 
 -- name: read_place
@@ -30,7 +35,8 @@ FROM worker.jobs AS j
 LEFT JOIN worker.processes AS p ON p.id = j.worker_id AND j.state = 'running'
 LEFT JOIN LATERAL (
     SELECT s.schedule, s.fire_at FROM worker.schedule_ticks AS s
-    WHERE s.fire_at BETWEEN j.created_at - interval '1 day' AND j.created_at + interval '1 minute'
+    WHERE s.fire_at BETWEEN greatest(j.created_at, '2000-01-01'::timestamptz) - interval '1 day'
+          AND least(j.created_at, '9000-01-01'::timestamptz) + interval '1 minute'
       AND s.job_id = j.id LIMIT 1) AS t ON true
 LEFT JOIN public.user_profiles AS u ON u.id = j.tenant
 WHERE j.id = %(job_id)s

@@ -125,8 +125,9 @@ SET state = ended.state,
                        ELSE worker.fingerprint(ended.error ->> 'error',
                                                ended.error ->> 'trace') END,
     errors = CASE WHEN ended.error IS NULL THEN j.errors
-                  ELSE (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
-                             THEN j.errors - 0 ELSE j.errors END)
+                  ELSE (CASE WHEN jsonb_typeof(j.errors) <> 'array' THEN jsonb_build_array(j.errors)
+                             WHEN jsonb_array_length(j.errors) >= %(errors_kept)s THEN j.errors - 0
+                             ELSE j.errors END)
                        || (ended.error || jsonb_build_object(
                            'at', clock_timestamp(), 'started_at', j.started_at,
                            'worker_id', j.worker_id)) END
@@ -222,8 +223,9 @@ SET state = ruled.state,
     finished_at = CASE WHEN ruled.state IN ('discarded', 'cancelled')
                        THEN clock_timestamp() END,
     errors = CASE WHEN ruled.suspicion = 0 THEN j.errors ELSE
-        (CASE WHEN jsonb_array_length(j.errors) >= %(errors_kept)s
-              THEN j.errors - 0 ELSE j.errors END) || jsonb_build_object(
+        (CASE WHEN jsonb_typeof(j.errors) <> 'array' THEN jsonb_build_array(j.errors)
+              WHEN jsonb_array_length(j.errors) >= %(errors_kept)s THEN j.errors - 0
+              ELSE j.errors END) || jsonb_build_object(
             'attempt', j.attempt, 'at', clock_timestamp(), 'started_at', j.started_at,
             'worker_id', j.worker_id, 'trace', NULL, 'error', ruled.error) END,
     error_group = CASE WHEN ruled.suspicion > 0 AND ruled.state = 'discarded'

@@ -77,7 +77,11 @@ def redact(value: Any) -> Shown:
 
 def reveal(value: Any) -> str:
     """All of it, up to REVEALED_CHARS_MAX; for who may see it, and is noted to have."""
-    text = json.dumps(value, indent=len(INDENT), ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, indent=len(INDENT), ensure_ascii=False, default=str)
+    except RecursionError:
+        # Without line breaks it is written by C, which goes deeper.
+        text = json.dumps(value, ensure_ascii=False, default=str)
     if len(text) <= REVEALED_CHARS_MAX:
         return text
     return f"{text[:REVEALED_CHARS_MAX]}\n… cut, {len(text):,} characters in all"

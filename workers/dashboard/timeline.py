@@ -1,15 +1,16 @@
 """Draws a job's attempts over time, one row each: waited, dispatched, ran, rested."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 from markupsafe import Markup, escape
 
 from db.job_page import JobRow
 from workers.dashboard import masks
-from workers.dashboard.tries import Try
+from workers.dashboard.tries import ENDLESS, Try
 from workers.dashboard.words import duration
 
 ROW = 44
@@ -20,8 +21,9 @@ TICKS = 4
 LABEL_CHARS_MAX = 26
 # Beyond it, a text ends at its place instead of beginning there.
 LATE = 66.0
-STEPS_S = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200,
-           14_400, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)  # fmt: skip
+STEPS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120,
+           300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
+           2_592_000)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Span:
 
 def draw(row: JobRow, tries: Sequence[Try]) -> Markup | None:
     """None where nothing has happened yet."""
+    row, tries = finite(row), [finite_try(each) for each in tries]
     moments = list(list_moments(row, tries))
     if not (tries or is_waiting(row)) or max(moments) <= min(moments):
         return None
@@ -45,8 +48,9 @@ def draw(row: JobRow, tries: Sequence[Try]) -> Markup | None:
     waits = is_waiting(row)
     height = TOP + ROW * (len(tries) + waits)
     words = [ordinal(each.number) for each in tries] + (["next"] if waits else [])
-    label = f"Attempts {words[0]} to {words[-1]}, from {clock(span.start)} to {clock(max(moments))}"
-    drawn = [*ticks(span, height)]
+    begin, end = (clock(at, row.now, span.seconds) for at in (span.start, max(moments)))
+    label = f"Attempts {words[0]} to {words[-1]}, from {begin} to {end}"
+    drawn = [*ticks(span, height, begin)]
     for place, each in enumerate(tries):
         drawn += draw_try(row, each, span, TOP + ROW * place)
     drawn += draw_rests(row, tries, span)
@@ -59,6 +63,21 @@ def draw(row: JobRow, tries: Sequence[Try]) -> Markup | None:
         '<svg class="fl" height="{0}" role="img" aria-label="{2}">{3}'
         '<line class="ax" x1="0" x2="100%" y1="{4}" y2="{4}"/></svg></div>'
     ).format(height + FOOT, names, label, Markup("").join(drawn), height)
+
+
+def finite(row: JobRow) -> JobRow:
+    """Without times that no axis reaches."""
+    return replace(
+        row,
+        created_at=row.run_at if row.created_at in ENDLESS else row.created_at,
+        finished_at=None if row.finished_at in ENDLESS else row.finished_at,
+    )
+
+
+def finite_try(each: Try) -> Try:
+    names = ("due_at", "dispatched_at", "started_at", "ended_at")
+    endless: dict[str, Any] = {name: None for name in names if getattr(each, name) in ENDLESS}
+    return replace(each, **endless)
 
 
 def is_waiting(row: JobRow) -> bool:
@@ -151,13 +170,13 @@ def text(css: str, x: float, y: int, words: str) -> Markup:
     return Markup('<text class="{}{}" x="{}%" y="{}">{}</text>').format(css, anchor, x, y, words)
 
 
-def ticks(span: Span, height: int) -> Iterator[Markup]:
+def ticks(span: Span, height: int, begin: str) -> Iterator[Markup]:
     """The start by the clock, then round steps from it."""
     step_s = next((s for s in STEPS_S if s * TICKS >= span.seconds), span.seconds / TICKS)
     number = 0
     while number * step_s <= span.seconds * 1.001:
         x = round(100 * number * step_s / span.seconds, 2)
-        word = clock(span.start) if number == 0 else f"+{duration(number * step_s)}"
+        word = begin if number == 0 else f"+{duration(number * step_s)}"
         css = "" if number == 0 else "e" if x > 96 else "m"
         yield Markup(
             '<line class="gr" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>'
@@ -171,8 +190,12 @@ def said(span: object) -> str:
     return duration(None if seconds is None else seconds())
 
 
-def clock(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%H:%M:%S}"
+def clock(at: datetime, now: datetime, span_s: float) -> str:
+    """With the day where that is not today's, and with milliseconds where seconds say nothing."""
+    utc = at.astimezone(UTC)
+    if utc.date() != now.astimezone(UTC).date():
+        return f"{utc:%d %b %H:%M}" if utc.year == now.year else f"{utc:%d %b %Y}"
+    return f"{utc:%H:%M:%S}.{utc.microsecond // 1000:03}" if span_s < 1 else f"{utc:%H:%M:%S}"
 
 
 def ordinal(number: int) -> str:

@@ -1,16 +1,20 @@
 """What a job's row tells of its attempts: no more times than were stored. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from db.job_page import JobRow
+from db.times import EARLIEST, LATEST
 from workers.dashboard.plain import one_line
 
 SHOWN_MAX = 8
 NOTHING = timedelta()
+NUMBER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+ENDLESS = frozenset({EARLIEST, LATEST})
 ENDED = frozenset({"completed", "discarded", "cancelled"})
 UNRECORDED = "Given back, put off, or done and asked to run again."
 
@@ -49,14 +53,17 @@ class Try:
 class Sums:
     """How a job's time was spent, in seconds, as far as it is known."""
 
-    age_s: float
+    age_s: float | None
     ran_s: float
     waited_s: float
     between_s: float
 
 
 def between(start: datetime | None, end: datetime | None) -> timedelta | None:
-    return None if start is None or end is None else max(NOTHING, end - start)
+    """None where one of them is not known, or is infinite."""
+    if start is None or end is None or not ENDLESS.isdisjoint({start, end}):
+        return None
+    return max(NOTHING, end - start)
 
 
 def list_tries(row: JobRow) -> list[Try]:
@@ -72,9 +79,16 @@ def by_attempt(errors: Sequence[dict[str, Any]]) -> list[tuple[int, list[dict[st
     """Entries that an attempt left: what an operator noted on a waiting job is none."""
     grouped: dict[int, list[dict[str, Any]]] = {}
     for entry in errors:
-        if entry.get("started_at") and isinstance(entry.get("attempt"), int):
-            grouped.setdefault(entry["attempt"], []).append(entry)
+        number = number_of(entry)
+        if entry.get("started_at") and number is not None:
+            grouped.setdefault(number, []).append(entry)
     return sorted(grouped.items())
+
+
+def number_of(entry: dict[str, Any]) -> int | None:
+    """Which attempt left it; None where that is no number."""
+    text = str(entry.get("attempt"))
+    return int(text) if NUMBER.fullmatch(text) else None
 
 
 def failed(row: JobRow, number: int, entries: Sequence[dict[str, Any]]) -> Try:
@@ -126,12 +140,12 @@ def dispatch_of(row: JobRow, number: int) -> datetime | None:
 
 
 def moment_of(text: object) -> datetime | None:
-    """A time as JSON keeps it; None for anything else."""
+    """A time as JSON keeps it; None for anything else, and for what no clock shows."""
     try:
         at = datetime.fromisoformat(str(text))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo is not None else None
 
 
 def sum_up(row: JobRow, tries: Sequence[Try]) -> Sums:
@@ -145,5 +159,8 @@ def sum_up(row: JobRow, tries: Sequence[Try]) -> Sums:
         waited += between(row.run_at, row.now) or NOTHING
     elif row.state == "retryable" and tries:
         gaps += between(tries[-1].ended_at, row.now) or NOTHING
-    age = (row.finished_at or row.now) - row.created_at
-    return Sums(*(each.total_seconds() for each in (age, ran, waited, gaps)))
+    age = between(row.created_at, row.finished_at or row.now)
+    return Sums(
+        None if age is None else age.total_seconds(),
+        *(each.total_seconds() for each in (ran, waited, gaps)),
+    )

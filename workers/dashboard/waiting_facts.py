@@ -97,7 +97,7 @@ def waiter(row: JobRow) -> Waiter:
         blocked=row.blocked,
         attempt=row.attempt,
         dispatched_at=row.dispatched_at,
-        error=str(row.errors[-1]["error"]) if row.errors else None,
+        error=row.errors[-1]["error"] if row.errors else None,
         is_alone=row.suspicion >= alone_from,
     )
 

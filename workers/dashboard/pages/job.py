@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID, uuid4
 
 from starlette.requests import Request
@@ -28,6 +29,7 @@ from workers.dashboard.waiting_facts import Peek, peek, read_facts
 from workers.jobs import KINDS
 
 TRACES_MAX = 8
+AMOUNT_MAX = 1e15
 GONE = "There is no such job: it was pruned, or never was."
 
 
@@ -35,8 +37,8 @@ GONE = "There is no such job: it was pruned, or never was."
 class Failure:
     """One error of the job, newest first; trace is the whole text, parts what is read first."""
 
-    attempt: Any
-    at: Any
+    attempt: int | None
+    at: datetime | None
     message: str
     parts: Sequence[plain.Part]
     trace: str
@@ -68,8 +70,8 @@ class View:
         """Done and total, where the kind reports both."""
         found = self.row.progress if isinstance(self.row.progress, dict) else {}
         done, total = found.get("done"), found.get("total")
-        if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
-            return min(done, total), total
+        if is_amount(done) and is_amount(total) and total > 0:
+            return min(max(done, 0), total), total
         return None
 
     @property
@@ -172,7 +174,7 @@ def look(conn: Connection, job_id: int, fields: Mapping[str, str], seen: Peek) -
 def list_failures(row: JobRow, *, most: int) -> list[Failure]:
     return [
         Failure(
-            attempt=entry.get("attempt"),
+            attempt=tries.number_of(entry),
             at=tries.moment_of(entry.get("at")),
             message=plain.one_line(entry.get("error")),
             parts=plain.fold(entry.get("trace")),
@@ -223,6 +225,11 @@ def path_job(request: Request) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= bulk.ID_DIGITS_MAX):
         raise Refused(GONE, status=404)
     return int(text)
+
+
+def is_amount(value: Any) -> TypeGuard[int | float]:
+    """Whether it can be a count, or a part of one: not so what only JSON calls a number."""
+    return type(value) in (int, float) and abs(value) <= AMOUNT_MAX
 
 
 def is_id(value: object) -> bool:
