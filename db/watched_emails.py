@@ -202,6 +202,11 @@ def list_matching_ids(conn: Connection, wanted: Filter, *, rows_max: int) -> lis
     return [row[0] for row in conn.execute(SQL.list_matching_ids, values)]
 
 
+def lock_in_state(conn: Connection, ids: Sequence[UUID], *, status: str) -> list[UUID]:
+    values = {"ids": list(ids), "status": status}
+    return [row[0] for row in conn.execute(SQL.lock_in_state, values)]
+
+
 def list_reasons(conn: Connection, statuses: Sequence[str]) -> list[Reason]:
     """Of the newest REASONS_SCAN_MAX in these states, the newest first."""
     cursor = conn.cursor(row_factory=class_row(Reason))

@@ -57,6 +57,11 @@ WHERE (%(type)s::text IS NULL OR l.email_type = %(type)s)
   AND (%(pattern)s::text IS NULL OR l.error_message ILIKE %(pattern)s OR l.id::text = %(text)s)
 ORDER BY l.created_at DESC, l.id DESC LIMIT %(rows_max)s
 
+-- name: lock_in_state
+-- Those of these that are in that state still, in the order in which everybody locks several.
+SELECT e.id FROM public.email_logs AS e
+WHERE e.id = ANY (%(ids)s::uuid[]) AND e.status = %(status)s ORDER BY e.id FOR UPDATE
+
 -- name: list_reasons
 -- Of the newest that are in that state.
 SELECT left(e.error_message, 400) AS error, e.email_type AS type, e.created_at

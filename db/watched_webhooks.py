@@ -1,5 +1,6 @@
 """Statements about webhooks as operators watch them; see watched_webhooks.sql. None commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -239,12 +240,20 @@ def list_deliveries(
     return cursor.execute(SQL.list_deliveries, values).fetchall()
 
 
-def count_lost(conn: Connection, webhook_id: UUID, *, since: datetime, rows_max: int) -> int:
-    """What failed, was blocked or cancelled since then; rows_max + 1 means more."""
+def list_lost(conn: Connection, webhook_id: UUID, *, since: datetime, rows_max: int) -> list[UUID]:
     values = {"webhook_id": webhook_id, "since": since, "rows_max": rows_max}
-    row = conn.execute(SQL.count_lost, values).fetchone()
-    assert row is not None
-    return int(row[0])
+    return [row[0] for row in conn.execute(SQL.list_lost, values)]
+
+
+def send_lost(
+    conn: Connection, webhook_id: UUID, ids: Sequence[UUID], *, gap_s: float
+) -> list[UUID]:
+    """Those that are on their way. Raises ObjectNotInPrerequisiteState where it is not active."""
+    values = {"webhook_id": webhook_id, "ids": list(ids)}
+    conn.execute(SQL.take_turn, values)
+    lost = [row[0] for row in conn.execute(SQL.filter_lost, values)]
+    conn.execute(SQL.send_again, {"ids": lost, "gap_s": gap_s})
+    return lost
 
 
 def get_delivery(conn: Connection, delivery_id: UUID) -> Delivery | None:

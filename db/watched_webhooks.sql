@@ -131,13 +131,27 @@ FROM (SELECT * FROM public.webhook_deliveries AS n
 WHERE %(statuses)s::text[] IS NULL OR d.status = ANY (%(statuses)s::text[])
 ORDER BY d.created_at DESC, d.id DESC LIMIT %(rows_max)s
 
--- name: count_lost
--- What `recover` would send again.
-SELECT count(*)::int FROM (
-    SELECT FROM public.webhook_deliveries AS d
-    WHERE d.webhook_id = %(webhook_id)s AND d.created_at >= %(since)s
-      AND d.status IN ('failed', 'blocked', 'cancelled')
-    LIMIT %(rows_max)s + 1) AS lost
+-- name: list_lost
+-- What was given up since then, the oldest first.
+SELECT d.id FROM public.webhook_deliveries AS d
+WHERE d.webhook_id = %(webhook_id)s AND d.created_at >= %(since)s
+  AND d.status IN ('failed', 'blocked', 'cancelled')
+ORDER BY d.created_at, d.id LIMIT %(rows_max)s
+
+-- name: take_turn
+-- The lock of `send_again`: what another call sends again is not lost any more after it.
+SELECT pg_advisory_xact_lock(hashtextextended('send_again:' || %(webhook_id)s::uuid, 0))
+
+-- name: filter_lost
+-- Those of these that are lost still, in their order.
+SELECT d.id FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS asked (id, place)
+JOIN public.webhook_deliveries AS d ON d.id = asked.id
+WHERE d.webhook_id = %(webhook_id)s AND d.status IN ('failed', 'blocked', 'cancelled')
+ORDER BY asked.place
+
+-- name: send_again
+-- In that order, each a moment after the one before.
+SELECT private.send_again(%(ids)s::uuid[], make_interval(secs => %(gap_s)s))
 
 -- name: get_delivery
 -- Its contents apart: `event_data` and `answer` are shown to whoever reveals them.

@@ -216,38 +216,53 @@ def test_what_is_settled_already_is_refused_and_not_noted(conn: Connection, desk
 def test_what_the_preview_counts_is_what_is_sent_again(conn: Connection, desk: Desk) -> None:
     wanted = [add(conn, "failed", error_message="busy 451") for _ in range(3)]
     spared = [add(conn, "failed", error_message="unknown"), add(conn, "uncertain")]
-    before = statuses(conn)
     operator = desk.browser("operator")
 
     seen = operator.get("/email/settle-all?status=failed&outcome=resend&q=busy")
-    operator.post("/email/settle-all", status="failed", outcome="resend", q="busy", count=3)
+    spared.append(add(conn, "failed", error_message="busy 452"))
+    before = statuses(conn)
+    done = operator.press(seen, "/email/settle-all")
+    again = operator.press(seen, "/email/settle-all")
 
     assert "Send 3 again</button>" in seen
     after = statuses(conn)
     assert {id: after[id] for id in wanted} == dict.fromkeys(wanted, "queued")
     assert {id: after[id] for id in spared} == {id: before[id] for id in spared}
+    assert done[0] == again[0] == 303
     (entry,) = noted(conn)
-    assert (entry["action"], entry["details"]) == (
-        "settle_emails", {"count": 3, "outcome": "resend"}
-    )  # fmt: skip
+    assert (entry["action"], entry["details"]["outcome"]) == ("settle_emails", "resend")
+    assert sorted(entry["details"]["ids"]) == sorted(map(str, wanted))
 
 
-def test_no_more_than_was_seen_nor_than_the_cap(
+def test_a_mail_that_somebody_settled_meanwhile_stays_as_it_is(
+    conn: Connection, desk: Desk
+) -> None:
+    left, settled = add(conn, "uncertain"), add(conn, "uncertain")
+    operator = desk.browser("operator")
+
+    seen = operator.get("/email/settle-all?status=uncertain&outcome=resend")
+    operator.post("/email/settle", email_id=settled, outcome="failed")
+    answer = operator.press(seen, "/email/settle-all")
+
+    assert answer[0] == 303
+    assert statuses(conn) == {left: "queued", settled: "failed"}
+
+
+def test_no_more_than_the_cap(
     conn: Connection, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(4):
         add(conn, "uncertain")
     operator = desk.browser("operator")
-    fields = {"status": "uncertain", "outcome": "sent", "why": "x"}
+    path = "/email/settle-all?status=uncertain&outcome=sent"
 
-    grown = operator.send("/email/settle-all", csrf=operator.token, count=3, **fields)
+    all_of_them = operator.get(path)
     monkeypatch.setattr(page, "BULK_MAX", 2)
-    seen = operator.get("/email/settle-all?status=uncertain&outcome=sent")
-    beyond = operator.send("/email/settle-all", csrf=operator.token, count=3, **fields)
-    untouched = set(statuses(conn).values())
-    operator.post("/email/settle-all", count=2, **fields)
+    seen = operator.get(path)
+    beyond = operator.press(all_of_them, "/email/settle-all")
+    done = operator.press(seen, "/email/settle-all")
 
-    assert (grown[0], beyond[0], untouched) == (409, 400, {"uncertain"})
+    assert (beyond[0], done[0]) == (400, 303)
     assert "Mark 2 as sent</button>" in seen
     assert "beyond the cap of 2" in seen
     assert sorted(statuses(conn).values()) == ["sent", "sent", "uncertain", "uncertain"]

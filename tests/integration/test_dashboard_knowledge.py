@@ -277,48 +277,61 @@ def test_what_the_preview_shows_is_what_is_done(conn: Connection, desk: Desk, ag
     operator = desk.browser("operator")
 
     seen = operator.get("/knowledge/index-all?type=url")
-    operator.post("/knowledge/index-all", type="url", count=3, why="mended")
+    late = add(conn, agent, status="failed")
+    done = operator.press(seen, "/knowledge/index-all", why="mended")
+    again = operator.press(seen, "/knowledge/index-all", why="mended")
 
     flat = " ".join(re.sub(r"<[^>]*>", " ", seen).split())
-    for told in ("3 sources of 1 tenants", "3,000,000 tokens at most", "$0.3000 at most", "1 wait"):
+    for told in (
+        "3 sources of 1 tenant are",
+        "3,000,000 tokens at most",
+        "$0.3000 at most",
+        "1 waits",
+    ):
         assert told in flat
     assert "Index 3 again</button>" in seen
     dues = sorted(due for id in wanted for _, due in jobs_of(conn, id))
     assert dues == [0.0, page.INDEX_GAP_S, 2 * page.INDEX_GAP_S]
-    assert jobs_of(conn, busy) == jobs_of(conn, spared) == []
+    assert jobs_of(conn, busy) == jobs_of(conn, spared) == jobs_of(conn, late) == []
+    assert done[0] == again[0] == 303
     (entry,) = noted(conn)
-    assert (entry["action"], entry["details"]["count"]) == ("index_sources", 3)
+    assert (entry["action"], entry["details"]["changed"]) == ("index_sources", 3)
+    assert sorted(entry["details"]["ids"]) == sorted(map(str, wanted))
     assert entry["details"]["filter"] == {"type": "url"}
 
 
-def test_more_than_was_seen_is_not_touched(conn: Connection, desk: Desk, agent: UUID) -> None:
-    for _ in range(3):
-        add(conn, agent, status="failed")
+def test_what_is_on_its_way_or_gone_by_then_is_left(
+    conn: Connection, desk: Desk, agent: UUID
+) -> None:
+    left, gone, taken = (add(conn, agent, status="failed") for _ in range(3))
     operator = desk.browser("operator")
 
-    answer = operator.send("/knowledge/index-all", csrf=operator.token, count=2, why="x")
+    seen = operator.get("/knowledge/index-all")
+    conn.execute("DELETE FROM public.knowledge_sources WHERE id = %s", [gone])
+    operator.post("/knowledge/index", source_id=taken)
+    answer = operator.press(seen, "/knowledge/index-all")
 
-    assert answer[0] == 409
-    assert "3 sources match by now, you saw 2" in answer[1]
-    assert count_jobs(conn) == 0
-    assert noted(conn) == []
+    assert answer[0] == 303
+    assert len(jobs_of(conn, left)) == len(jobs_of(conn, taken)) == 1
+    assert [entry["details"].get("changed") for entry in noted(conn)] == [None, 1]
 
 
 def test_no_more_than_the_cap_at_a_time(
     conn: Connection, desk: Desk, agent: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "INDEX_MAX", 2)
     for _ in range(5):
         add(conn, agent, status="failed")
     operator = desk.browser("operator")
 
+    all_of_them = operator.get("/knowledge/index-all?status=failed")
+    monkeypatch.setattr(page, "INDEX_MAX", 2)
     seen = operator.get("/knowledge/index-all?status=failed")
-    operator.post("/knowledge/index-all", status="failed", count=2)
-    beyond = operator.send("/knowledge/index-all", csrf=operator.token, count=3, why="x")
+    beyond = operator.press(all_of_them, "/knowledge/index-all")
+    done = operator.press(seen, "/knowledge/index-all")
 
     assert "3</b> <span>beyond the cap of 2" in seen
+    assert (beyond[0], done[0]) == (400, 303)
     assert count_jobs(conn) == 2
-    assert beyond[0] == 400
 
 
 def test_a_viewer_sees_no_button_and_changes_nothing(

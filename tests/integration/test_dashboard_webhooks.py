@@ -15,6 +15,7 @@ from db.acting import acting_as
 from db.pool import Connection
 from tests.dashboard_world import Desk, open_desk
 from tests.integration import schema_world as world
+from workers.dashboard.frozen import pack_uuids
 from workers.dashboard.pages import webhooks as page
 
 ROWS = re.compile(r'data-open href="/webhooks/([0-9a-f-]{36})"')
@@ -257,31 +258,42 @@ def test_what_the_preview_counts_is_what_is_sent_again(
     operator = desk.browser("operator")
 
     seen = operator.client.get(f"/webhooks/{hook}/recover", params={"since": since[:16]}).text
-    operator.post("/webhooks/recover", webhook_id=hook, since=since, count=3)
+    late = deliver(conn, hook, "failed", minutes=1)
+    before[late] = "failed"
+    done = operator.press(seen, "/webhooks/recover")
+    again = operator.press(seen, "/webhooks/recover")
 
+    assert done[0] == again[0] == 303
     assert "Send 3 again</button>" in seen
     after = statuses(conn, hook) | statuses(conn, other)
     assert {id: after[id] for id in lost} == dict.fromkeys(lost, "pending")
-    assert {id: after[id] for id in kept} == {id: before[id] for id in kept}
+    assert {id: after[id] for id in [*kept, late]} == {id: before[id] for id in [*kept, late]}
     (entry,) = noted(conn)
-    assert (entry["action"], entry["details"]["count"]) == ("redeliver_lost", 3)
+    assert (entry["action"], entry["details"]["changed"]) == ("redeliver_lost", 3)
+    assert entry["details"]["ids"] == [str(id) for id in lost]
 
 
-def test_more_than_was_seen_is_not_sent(conn: Connection, desk: Desk, owner: UUID) -> None:
-    hook = add(conn, owner)
-    for _ in range(3):
-        deliver(conn, hook, "failed")
+def test_what_is_not_lost_any_more_is_not_sent_again(
+    conn: Connection, desk: Desk, owner: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook, other = add(conn, owner), add(conn, owner)
+    lost, arrived = (deliver(conn, hook, "failed") for _ in range(2))
+    foreign = deliver(conn, other, "failed")
     operator = desk.browser("operator")
-    fields = {"webhook_id": hook, "since": "2020-01-01T00:00", "why": "x"}
 
-    grown = operator.send("/webhooks/recover", csrf=operator.token, count=2, **fields)
-    beyond = operator.send(
-        "/webhooks/recover", csrf=operator.token, count=page.RECOVER_MAX + 1, **fields
+    seen = operator.get(f"/webhooks/{hook}/recover?since=2020-01-01T00:00")
+    conn.execute(
+        "UPDATE public.webhook_deliveries SET status = 'delivered' WHERE id = %s", [arrived]
     )
+    smuggled = operator.press(seen, "/webhooks/recover", ids=pack_uuids([lost, arrived, foreign]))
+    monkeypatch.setattr(page, "RECOVER_MAX", 1)
+    beyond = operator.press(seen, "/webhooks/recover")
 
-    assert (grown[0], beyond[0]) == (409, 400)
-    assert set(statuses(conn, hook).values()) == {"failed"}
-    assert noted(conn) == []
+    assert (smuggled[0], beyond[0]) == (303, 400)
+    assert statuses(conn, hook) == {lost: "pending", arrived: "delivered"}
+    assert statuses(conn, other) == {foreign: "failed"}
+    (entry,) = noted(conn)
+    assert (entry["details"]["asked"], entry["details"]["changed"]) == (3, 1)
 
 
 def test_it_is_switched_off_and_on_with_a_clean_record(

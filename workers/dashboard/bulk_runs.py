@@ -4,9 +4,9 @@ A part that was done is known by the order's key, so a form that is sent twice, 
 trouble, does every part once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
 import psycopg
@@ -16,7 +16,9 @@ from db import bulk, dashboard, jobs
 from db.pool import Connection
 from workers.dashboard.bulk import Action, pack, parts_of, plan_delays
 from workers.dashboard.forms import Refused
-from workers.dashboard.site import WRITE_S_MAX, Site
+from workers.dashboard.site import WRITE_S_MAX, Act, Site
+
+Id = TypeVar("Id")
 
 TRIES = 4
 # Shorter than Postgres waits before it looks for a deadlock: rather this one gives way.
@@ -60,47 +62,74 @@ class DoneBeforeError(Exception):
     """The part is in the table already: nothing is to be changed or noted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Id]):
+    """What is done to many rows; `change` does a part and answers how many it changed.
+
+    `key` is equal for what was sent twice, and for nothing else; `rows` names what they are.
+    """
+
+    key: UUID
+    audit: str
+    target: str
+    why: str
+    rows: str
+    parts: Sequence[Sequence[Id]]
+    change: Callable[[Act, Sequence[Id]], int]
+
+
 def carry_out(site: Site, request: Request, order: Order) -> Outcome:
     """Raises Refused when others held the jobs for too long; the parts done until then stay."""
     delays_s = plan_delays(order.ids, order.per_minute)
-    parts = parts_of(order.ids)
-    fresh = 0
-    for number, ids in enumerate(parts):
-        fresh += do_part(site, request, order, number, {i: delays_s[i] for i in ids}, len(parts))
+
+    def change_part(act: Act, ids: Sequence[int]) -> int:
+        changed = change(act.conn, order, {each: delays_s[each] for each in ids})
+        act.details.update(describe(order, ids, changed))
+        return len(changed)
+
+    return do_parts(
+        site,
+        request,
+        Task(
+            order.key,
+            order.action.audit,
+            target_of(order),
+            order.why,
+            "jobs",
+            parts_of(order.ids),
+            change_part,
+        ),
+    )
+
+
+def do_parts(site: Site, request: Request, task: Task[Id]) -> Outcome:
+    """Raises Refused when others held the rows for too long; the parts done until then stay."""
+    fresh = [do_part(site, request, task, number) for number in range(len(task.parts))]
     with site.read() as conn:
-        return Outcome(bulk.sum_parts(conn, run=order.key), again=fresh == 0)
+        return Outcome(bulk.sum_parts(conn, run=task.key), again=not any(fresh))
 
 
-def do_part(
-    site: Site,
-    request: Request,
-    order: Order,
-    number: int,
-    delays_s: dict[int, float],
-    parts: int,
-) -> bool:
+def do_part(site: Site, request: Request, task: Task[Id], number: int) -> bool:
     """False when it had been done before."""
     for _ in range(TRIES):
         try:
-            with site.act(
-                request, order.action.audit, target=target_of(order), why=order.why
-            ) as act:
+            with site.act(request, task.audit, target=task.target, why=task.why) as act:
                 dashboard.limit_writing(act.conn, seconds=WRITE_S_MAX, lock_s=LOCK_S_MAX)
-                if not bulk.begin_part(act.conn, run=order.key, part=number):
+                if not bulk.begin_part(act.conn, run=task.key, part=number):
                     raise DoneBeforeError
-                changed = change(act.conn, order, delays_s)
-                bulk.end_part(act.conn, run=order.key, part=number, changed=len(changed))
+                changed = task.change(act, task.parts[number])
+                bulk.end_part(act.conn, run=task.key, part=number, changed=changed)
                 if number == 0:
                     bulk.forget_parts(act.conn)
-                act.details.update(describe(order, delays_s, changed, f"{number + 1} of {parts}"))
+                act.details["part"] = f"{number + 1} of {len(task.parts)}"
         except DoneBeforeError:
             return False
         except CROSSED:
             continue
         return True
     raise Refused(
-        f"Others hold some of these jobs. {number} of {parts} parts are done and noted:"
-        " send the form again to do the rest.",
+        f"Others hold some of these {task.rows}. {number} of {len(task.parts)} parts are done and"
+        " noted: send the form again to do the rest.",
         status=503,
     )
 
@@ -135,18 +164,14 @@ def target_of(order: Order) -> str:
     return f"job {order.ids[0]}" if len(order.ids) == 1 else f"{len(order.ids)} chosen jobs"
 
 
-def describe(
-    order: Order, delays_s: dict[int, float], changed: Sequence[int], part: str
-) -> dict[str, Any]:
+def describe(order: Order, ids: Sequence[int], changed: Sequence[int]) -> dict[str, Any]:
     """For the audit log: counts and ids, never arguments."""
-    ids = sorted(delays_s)
     told: dict[str, Any] = {
         "run": str(order.run),
-        "part": part,
         "asked": len(ids),
         "changed": len(changed),
-        "first_id": ids[0],
-        "last_id": ids[-1],
+        "first_id": min(ids),
+        "last_id": max(ids),
     }
     if order.filter:
         told["filter"] = order.filter

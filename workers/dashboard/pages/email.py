@@ -17,8 +17,12 @@ from starlette.routing import Route
 from db import emails, suppressions, watched_emails
 from db.pool import Connection
 from db.watched_emails import STATES, Filter, States
+from pipelines.counting import noun, plural
 from workers.dashboard import mail_reasons, masks
+from workers.dashboard.bulk_runs import Task, do_parts
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.frozen import describe, freeze, read_frozen
+from workers.dashboard.frozen import tell as tell_done
 from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.listing import (
     filled,
@@ -30,7 +34,7 @@ from workers.dashboard.listing import (
     read_place,
     read_text,
 )
-from workers.dashboard.site import Site, address
+from workers.dashboard.site import Act, Site, address
 
 PAGE_ROWS = 50
 UNCERTAIN_ROWS = 20
@@ -261,9 +265,9 @@ def preview(site: Site, request: Request) -> Response:
         back=address("/email", asked.fields),
         action="/email/settle-all",
         word=words[outcome],
-        count=count,
         danger=outcome == "resend" and asked.wanted.status == "uncertain",
-        fields={**asked.fields, "outcome": outcome, "count": count},
+        fields={**asked.fields, "outcome": outcome},
+        **freeze(ids[:BULK_MAX]),
         **tell(asked, outcome, len(ids)),
     )
 
@@ -278,7 +282,8 @@ def told_filter(asked: Asked) -> str:
 
 def tell(asked: Asked, outcome: str, found: int) -> dict[str, Any]:
     count = min(found, BULK_MAX)
-    happens = [(f"{count:,}", f"mails are {TOLD[outcome].replace('its', 'their')}")]
+    said = TOLD[outcome].replace("its", noun(count, "its", "their"))
+    happens = [(f"{count:,}", f"{noun(count, 'mail is', 'mails are')} {said}")]
     if outcome == "resend" and asked.wanted.status == "uncertain":
         happens.append(("may", "arrive twice: nobody knows whether the first copy arrived"))
     skipped = [("all", f"that are not {asked.wanted.status} by then")]
@@ -293,22 +298,31 @@ def tell(asked: Asked, outcome: str, found: int) -> dict[str, Any]:
 
 
 def settle_all(site: Site, request: Request, form: Form) -> Response:
-    fields = {name: form.one(name, "") for name in (*FIELDS, "outcome")}
-    asked, outcome = read_bulk(fields)
-    seen = form.number("count", least=1, most=BULK_MAX)
+    asked, outcome = read_bulk({name: form.one(name, "") for name in (*FIELDS, "outcome")})
+    frozen = read_frozen(form, most=BULK_MAX)
     safe = {**asked.fields} | ({"to": "***"} if "to" in asked.fields else {})
-    target = f"emails {urlencode(safe)}"[:300]
-    with site.act(request, "settle_emails", target=target, why=form.why) as act, refusing():
-        ids = watched_emails.list_matching_ids(act.conn, asked.wanted, rows_max=BULK_MAX)
-        if len(ids) > seen:
-            raise Refused(
-                f"{len(ids):,} mails match by now, you saw {seen:,}: look again.", status=409
-            )
-        # In the order of their ids, as everybody who locks several.
-        for email_id in sorted(ids):
+
+    def change(act: Act, ids: Sequence[UUID]) -> int:
+        assert asked.wanted.status is not None
+        found = watched_emails.lock_in_state(act.conn, ids, status=asked.wanted.status)
+        for email_id in found:
             emails.settle_email(act.conn, email_id, outcome=outcome)
-        act.details.update(count=len(ids), outcome=outcome)
-    return site.back(form, f"{len(ids):,} mails: {TOLD[outcome]}.")
+        act.details.update(describe(frozen, found), outcome=outcome)
+        return len(found)
+
+    task = Task(
+        frozen.key(f"settle {outcome}"),
+        "settle_emails",
+        f"emails {urlencode(safe)}"[:300],
+        form.why,
+        "mails",
+        [frozen.ids],
+        change,
+    )
+    done = do_parts(site, request, task)
+    return site.back(
+        form, tell_done(frozen, done, f"{plural(done.changed, 'mail')}: {TOLD[outcome]}.")
+    )
 
 
 def suppress(site: Site, request: Request, form: Form) -> Response:

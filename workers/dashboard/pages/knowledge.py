@@ -1,6 +1,6 @@
 """What does not index, what costs more than usual?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,9 +16,13 @@ from starlette.routing import Route
 from db import resyncs, watched_sources
 from db.pool import Connection
 from db.watched_sources import SCAN_MAX, Counts, Day, Filter, Reckoning, Spender
+from pipelines.counting import noun, plural
 from workers.dashboard import charts, drawings, masks, source_trouble
+from workers.dashboard.bulk_runs import Task, do_parts
 from workers.dashboard.drawings import Bar
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.frozen import describe, freeze, read_frozen
+from workers.dashboard.frozen import tell as tell_done
 from workers.dashboard.listing import (
     filled,
     path_id,
@@ -31,7 +34,7 @@ from workers.dashboard.listing import (
     read_text,
 )
 from workers.dashboard.redaction import redact
-from workers.dashboard.site import Site, address
+from workers.dashboard.site import Act, Site, address
 from workers.dashboard.words import capped, duration, money
 from workers.jobs import ResyncSource, enqueue
 
@@ -309,8 +312,8 @@ def preview(site: Site, request: Request) -> Response:
         back=back,
         action="/knowledge/index-all",
         word=f"Index {count:,} again",
-        count=count,
-        fields={**asked.fields, "count": count},
+        fields=asked.fields,
+        **freeze(found.ids or ()),
         filter=", ".join(f"{name}: {text}" for name, text in asked.fields.items()) or "all",
         **tell(found),
     )
@@ -319,14 +322,16 @@ def preview(site: Site, request: Request) -> Response:
 def tell(found: Reckoning) -> dict[str, Any]:
     """What happens, what is left out, and how fast, in words."""
     count = len(found.ids or ())
+    sources = f"{noun(count, 'source')} of {plural(found.tenants, 'tenant')}"
     happens = [
-        (f"{count:,}", f"sources of {found.tenants:,} tenants are indexed again"),
+        (f"{count:,}", f"{sources} {noun(count, 'is', 'are')} indexed again"),
         (f"{found.tokens:,}", "tokens at most: what did not change is not embedded again"),
         (money(found.usd_max), "at most, at the prices known today"),
     ]
     if found.unpriced:
         happens.append((f"{found.unpriced:,}", "of them with a model whose price is not known"))
-    skipped = [(f"{found.busy:,}", "wait or are being indexed already")]
+    waiting = noun(found.busy, "waits or is being indexed", "wait or are being indexed")
+    skipped = [(f"{found.busy:,}", f"{waiting} already")]
     if found.matching > count:
         skipped.append(
             (f"{found.matching - count:,}", f"beyond the cap of {INDEX_MAX:,}: ask again after")
@@ -339,22 +344,19 @@ def tell(found: Reckoning) -> dict[str, Any]:
 
 def index_all(site: Site, request: Request, form: Form) -> Response:
     asked = read_asked({name: form.one(name, "") for name in FIELDS})
-    seen = form.number("count", least=1, most=INDEX_MAX)
-    target = f"sources {urlencode(asked.fields) or 'all'}"
-    with site.act(request, "index_sources", target=target[:300], why=form.why) as act:
-        found = watched_sources.reckon_matching(
-            act.conn, filter_of(act.conn, asked), rows_max=INDEX_MAX
-        )
-        ids = found.ids or []
-        if len(ids) > seen:
-            raise Refused(
-                f"{len(ids):,} sources match by now, you saw {seen:,}: look again.", status=409
-            )
-        try:
-            ids = watched_sources.lock_idle(act.conn, ids)
-            watched_sources.retry(act.conn, ids)
-        except psycopg.errors.NoDataFound as error:
-            raise Refused("Some were deleted meanwhile: look again.", status=409) from error
-        watched_sources.spread(act.conn, ids, gap_s=INDEX_GAP_S)
-        act.details.update(count=len(ids), tokens_max=found.tokens, filter=asked.fields)
-    return site.back(form, f"{len(ids):,} sources are on their way to be indexed again.")
+    frozen = read_frozen(form, most=INDEX_MAX)
+
+    def change(act: Act, ids: Sequence[UUID]) -> int:
+        idle = watched_sources.lock_idle(act.conn, ids)
+        watched_sources.retry(act.conn, idle)
+        watched_sources.enqueue_missing(act.conn, idle)
+        watched_sources.spread(act.conn, idle, gap_s=INDEX_GAP_S)
+        act.details.update(describe(frozen, idle), filter=asked.fields)
+        return len(idle)
+
+    target = f"sources {urlencode(asked.fields) or 'all'}"[:300]
+    key = frozen.key("index")
+    task = Task(key, "index_sources", target, form.why, "sources", [frozen.ids], change)
+    done = do_parts(site, request, task)
+    told = f"{plural(done.changed, 'source')} will be indexed again."
+    return site.back(form, tell_done(frozen, done, told))

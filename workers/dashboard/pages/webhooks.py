@@ -1,6 +1,6 @@
 """Who is cut off, when is the next trial?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,13 @@ from starlette.routing import Route
 from db import acting, watched_webhooks, webhooks
 from db.pool import Connection
 from db.watched_webhooks import STATES, WELL, Filter, Listed, Place, Webhook
+from pipelines.counting import noun, plural
 from workers.dashboard import drawings, redaction
+from workers.dashboard.bulk_runs import Task, do_parts
 from workers.dashboard.drawings import Hour
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.frozen import describe, freeze, read_frozen
+from workers.dashboard.frozen import tell as tell_done
 from workers.dashboard.listing import (
     filled,
     path_id,
@@ -252,9 +256,15 @@ def as_owner(act: Act, id: UUID) -> Iterator[Connection]:
     owner = webhooks.find_owner(act.conn, id)
     if owner is None:
         raise Refused("There is no such webhook or delivery.", status=404)
+    with refusing(), acting.acting_as(act.conn, owner):
+        yield act.conn
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What the functions behind refuse is told in their own words. Raises Refused."""
     try:
-        with acting.acting_as(act.conn, owner):
-            yield act.conn
+        yield
     except psycopg.Error as error:
         if not isinstance(error, REFUSALS) and error.sqlstate != TOO_MANY_TESTS:
             raise
@@ -283,7 +293,8 @@ def preview(site: Site, request: Request) -> Response:
     since = read_since(query_of(request).get("since", ""))
     with site.read() as conn:
         hook = require(conn, webhook_id)
-        lost = watched_webhooks.count_lost(conn, webhook_id, since=since, rows_max=RECOVER_MAX)
+        lost = watched_webhooks.list_lost(conn, webhook_id, since=since, rows_max=RECOVER_MAX + 1)
+    count = min(len(lost), RECOVER_MAX)
     return site.show(
         request,
         "bulk.html",
@@ -291,21 +302,22 @@ def preview(site: Site, request: Request) -> Response:
         filter=f"{hook.name} since {since:%Y-%m-%d %H:%M} UTC",
         back=f"/webhooks/{webhook_id}",
         action="/webhooks/recover",
-        word=f"Send {min(lost, RECOVER_MAX):,} again",
-        count=min(lost, RECOVER_MAX) if hook.is_active else 0,
-        fields={
-            "webhook_id": webhook_id,
-            "since": since.isoformat(),
-            "count": min(lost, RECOVER_MAX),
-        },
-        **tell_lost(hook, lost),
+        word=f"Send {count:,} again",
+        fields={"webhook_id": webhook_id, "since": since.isoformat()},
+        **freeze(lost[:RECOVER_MAX] if hook.is_active else ()),
+        **tell_lost(hook, len(lost)),
     )
 
 
 def tell_lost(hook: Webhook, lost: int) -> dict[str, Any]:
     count = min(lost, RECOVER_MAX)
+    lost_ones = noun(
+        count,
+        "delivery that failed, was blocked or cancelled is sent again",
+        "deliveries that failed, were blocked or cancelled are sent again",
+    )
     happens = [
-        (f"{count:,}", "deliveries that failed, were blocked or cancelled are sent again"),
+        (f"{count:,}", lost_ones),
         ("same", "event ids and bodies: a receiver knows what it had already"),
     ]
     skipped = [("all", "that was delivered or is on its way")]
@@ -313,7 +325,8 @@ def tell_lost(hook: Webhook, lost: int) -> dict[str, Any]:
         skipped.append(("more", f"beyond the cap of {RECOVER_MAX:,}, the latest: ask again after"))
     if not hook.is_active:
         happens = [("0", "deliveries: the webhook is not active. Enable it first.")]
-        skipped = [(f"{count:,}", "that failed, were blocked or cancelled wait until then")]
+        waiting = noun(count, "that was lost waits until then", "that were lost wait until then")
+        skipped = [(f"{count:,}", waiting)]
         return {"happens": happens, "skipped": skipped, "pace": "Nothing is sent."}
     pace = f"Oldest first, {RECOVER_PER_S} a second: {duration(count / RECOVER_PER_S)} in all."
     return {"happens": happens, "skipped": skipped, "pace": pace}
@@ -331,15 +344,21 @@ def read_since(text: str) -> datetime:
 
 def recover(site: Site, request: Request, form: Form) -> Response:
     webhook_id, since = form_id(form, "webhook_id"), read_since(form.one("since"))
-    seen = form.number("count", least=1, most=RECOVER_MAX)
-    with site.act(request, "redeliver_lost", target=f"webhook {webhook_id}", why=form.why) as act:
-        lost = watched_webhooks.count_lost(act.conn, webhook_id, since=since, rows_max=RECOVER_MAX)
-        if min(lost, RECOVER_MAX) > seen:
-            raise Refused(f"{lost:,} were lost by now, you saw {seen:,}: look again.", status=409)
-        with as_owner(act, webhook_id) as conn:
-            sent = webhooks.recover(conn, webhook_id, since)
-        act.details.update(count=sent, since=since.isoformat())
-    return site.back(form, f"{sent:,} deliveries are on their way again.")
+    frozen = read_frozen(form, most=RECOVER_MAX)
+
+    def change(act: Act, ids: Sequence[UUID]) -> int:
+        with refusing():
+            sent = watched_webhooks.send_lost(act.conn, webhook_id, ids, gap_s=1 / RECOVER_PER_S)
+        act.details.update(describe(frozen, sent), since=since.isoformat())
+        return len(sent)
+
+    # One part: only so does each begin a moment after the one before.
+    parts = [frozen.ids]
+    key, target = frozen.key(f"recover {webhook_id}"), f"webhook {webhook_id}"
+    task = Task(key, "redeliver_lost", target, form.why, "deliveries", parts, change)
+    done = do_parts(site, request, task)
+    told = f"{plural(done.changed, 'delivery', 'deliveries')} on the way again."
+    return site.back(form, tell_done(frozen, done, told))
 
 
 def enable(site: Site, request: Request, form: Form) -> Response:
