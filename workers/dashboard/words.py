@@ -7,6 +7,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from db.times import EARLIEST, LATEST
+from pipelines.counting import noun, plural
 from workers.dashboard import masks
 
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -97,6 +98,8 @@ FILTERS = {
     "duration": duration,
     "count": count,
     "capped": capped,
+    "plural": plural,
+    "noun": noun,
     "size": size,
     "money": money,
     "percent": percent,
