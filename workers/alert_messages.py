@@ -7,7 +7,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from db.alerts import Notice
-from workers.finding import span
+from workers.spans import span
 
 TITLE_CHARS_MAX = 160
 TEXT_CHARS_MAX = 2_000

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from workers.spans import span
+
 Level = Literal["stop", "hold"]
 # Pages under /runbooks, one a sort of finding.
 Runbook = Literal[
@@ -28,7 +30,6 @@ Runbook = Literal[
     "uncertain-mails",
     "webhooks-disabled",
 ]
-SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +51,11 @@ class Finding:
     cause: str | None = None
 
 
-def span(seconds: float) -> str:
-    """41 s, 3 min, 2.5 h."""
-    for size, unit in SPANS:
-        if seconds >= size * 1.5:
-            number = seconds / size
-            return (
-                f"{number:.0f} {unit}" if number >= 10 or unit == "min" else f"{number:.2g} {unit}"
-            )
-    return f"{max(0.0, seconds):.0f} s"
-
-
 def since(at: datetime, now: datetime) -> str:
     """for 41 min, since 14:01:22 UTC."""
     utc = at.astimezone(UTC)
     shape = "%H:%M:%S" if utc.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%S"
-    return f"for {span((now - at).total_seconds())}, since {utc:{shape}} UTC"
+    return f"for {span(max(0.0, (now - at).total_seconds()))}, since {utc:{shape}} UTC"
 
 
 def jobs_in_words(number: int, most: int) -> str:

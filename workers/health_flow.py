@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from db.health import COUNT_MAX, QueueState
-from workers.finding import Finding, Runbook, jobs_in_words, since, span
+from workers.finding import Finding, Runbook, jobs_in_words, since
 from workers.health_facts import BEHIND_S, CANARY_S, Facts
 from workers.jobs import LONG_QUEUES
+from workers.spans import span
 from workers.targets import TARGETS_S
 
 TARGET_S = 60.0

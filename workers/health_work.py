@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import sqrt
 
 from db.health import Discards, Lost
-from workers.finding import Finding, since, span
+from workers.finding import Finding, since
 from workers.health_facts import (
     CONNECTIONS_SHARE,
     CRASH_S,
@@ -15,10 +15,10 @@ from workers.health_facts import (
     FAILED_CALLS_MIN,
     FAILED_SHARE,
     STOPPED_MIN,
-    STOPPED_S,
     Facts,
 )
 from workers.health_flow import cause_of, ended_by
+from workers.spans import span
 
 
 def judge_work(facts: Facts, flow: Sequence[Finding]) -> list[Finding]:
@@ -126,7 +126,7 @@ def judge_counts(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             key="webhooks_disabled",
             level="hold",
-            title=f"{facts.webhooks.number} webhooks were cut off within {span(STOPPED_S)}",
+            title=f"{facts.webhooks.number} webhooks were cut off within an hour",
             evidence="Their endpoints failed for days, or answered 410. So many at a time "
             "may be our own network.",
             do="See whether they share a host; switch them on again once requests leave.",

@@ -366,7 +366,7 @@ def test_schedules_are_late_a_minute_after_their_time(conn: Connection) -> None:
     found = found_in(conn)
 
     assert list(found) == ["schedules_late"]
-    assert found["schedules_late"].evidence == "Late are late by 4 min."
+    assert found["schedules_late"].evidence == "Late are late by 4.0 min."
 
 
 def test_a_transaction_that_stays_open_is_found(conn: Connection, database_url: str) -> None:

@@ -13,12 +13,14 @@ from db.health import Calls, Counted, Crew, Discards, LateSchedule, Lost, QueueS
 from db.lanes import Pause
 from workers.dashboard import filtering
 from workers.dashboard.filtering import Known
-from workers.finding import Finding, Runbook, jobs_in_words, span
+from workers.dashboard.words import duration
+from workers.finding import Finding, Runbook, jobs_in_words
 from workers.health import judge_memory, redis_down
 from workers.health_facts import Facts
 from workers.health_flow import judge_flow
 from workers.health_work import judge_work
 from workers.jobs import KINDS, QUEUES
+from workers.spans import span
 from workers.targets import TARGETS_S
 
 RUNBOOKS = Path(__file__).parents[2] / "workers" / "dashboard" / "runbooks"
@@ -130,16 +132,16 @@ def test_a_redis_without_a_limit_is_well() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.4, "0 s"),
-        (89, "89 s"),
-        (90, "2 min"),
+        (0.4, "400 ms"),
+        (59, "59 s"),
+        (90, "1.5 min"),
         (2460, "41 min"),
         (9000, "2.5 h"),
         (864000, "10 d"),
     ],
 )
-def test_spans_read_shortly(seconds: float, words: str) -> None:
-    assert span(seconds) == words
+def test_spans_read_shortly_and_on_pages_as_in_findings(seconds: float, words: str) -> None:
+    assert span(seconds) == duration(seconds) == words
 
 
 def test_counts_that_were_cut_say_so() -> None:

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from db.times import EARLIEST, LATEST
 from pipelines.counting import noun, plural
 from workers.dashboard import masks
+from workers.spans import span
 
-UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 NOTHING = "\u2013"
 # As the database calls them.
@@ -18,18 +18,7 @@ INFINITE = {EARLIEST: "-infinity", LATEST: "infinity"}
 
 
 def duration(seconds: float | None) -> str:
-    """Two figures at most: 0.4 ms, 210 ms, 2.1 s, 41 min, 3.4 h, 12 d."""
-    if seconds is None or math.isnan(seconds):
-        return NOTHING
-    size = abs(seconds)
-    if size < 1:
-        ms = seconds * 1_000
-        return f"{ms:.1f} ms" if 0 < abs(ms) < 9.95 else f"{ms:.0f} ms"
-    for unit_s, name in UNITS:
-        if size >= unit_s:
-            value = seconds / unit_s
-            return f"{value:.1f} {name}" if abs(value) < 9.95 else f"{value:,.0f} {name}"
-    raise AssertionError(seconds)
+    return NOTHING if seconds is None or math.isnan(seconds) else span(seconds)
 
 
 def count(number: float | None) -> str:
