@@ -284,7 +284,7 @@ def is_another(job_ms: float, told_ms: float | None) -> bool:
 
 def run(config: Config, duty: Duty) -> None:
     """Work until SIGTERM or SIGINT, until the parent is gone, or until it is time to leave."""
-    load_doorways()
+    load_doorways(duty.threads)
     settle()
     faulthandler.register(DUMP_SIGNAL, file=sys.stderr, all_threads=True)
     child = Child(config, duty)

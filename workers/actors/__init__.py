@@ -1,12 +1,12 @@
 """One doorway per job kind: each file decodes its job and calls the pipeline of its name."""
 
 import importlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from db.jobs import Claimed
-from workers.jobs import KINDS, LOOP_QUEUES, Payload
+from workers.jobs import KINDS, LOOP_QUEUES, QUEUES, Payload
 from workers.payloads import decode
 from workers.tools import Toolbox, Tools
 
@@ -37,20 +37,28 @@ def works(payload: type[P]) -> Callable[[Callable[[P, Tools], R]], Callable[[P, 
     return register
 
 
-def load_doorways() -> None:
-    for name in KINDS:
+def load_doorways(queues: Collection[str] = frozenset(QUEUES)) -> None:
+    """Load what the kinds of these queues need: the rest would cost memory and a slow start."""
+    for kind in KINDS.values():
+        if kind.queue in queues:
+            load_doorway(kind.name)
+
+
+def load_doorway(name: str) -> Doorway:
+    if name not in DOORWAYS:
         importlib.import_module(f"workers.actors.{name}")
+    return DOORWAYS[name]
 
 
 def run_job(job: Claimed, toolbox: Toolbox) -> Result:
     """Do the work of a claimed job: its result. Raises what went wrong."""
     payload = decode(KINDS[job.kind].payload, job.args)
-    result: Result = DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    result: Result = load_doorway(job.kind)(payload, toolbox.for_job(job))
     return result
 
 
 async def run_on_loop(job: Claimed, toolbox: Toolbox) -> Result:
     """As run_job, for a doorway that is `async def`."""
     payload = decode(KINDS[job.kind].payload, job.args)
-    result: Result = await DOORWAYS[job.kind](payload, toolbox.for_job(job))
+    result: Result = await load_doorway(job.kind)(payload, toolbox.for_job(job))
     return result

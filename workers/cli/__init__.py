@@ -4,47 +4,100 @@ Exit codes: 0 done, 1 the work failed, 2 the command was wrong, 3 something need
 """
 
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import psycopg
 import typer
+from typer.core import TyperGroup
 
 from db.embedded import EmbeddedError
 from db.migrate import MigrationError
 from workers import log
-from workers.cli import (
-    alerts,
-    billing,
-    console,
-    credentials,
-    dashboard,
-    demo,
-    emails,
-    jobs,
-    knowledge,
-    models,
-    operations,
-    operators,
-    prices,
-    processes,
-    queues,
-    schedules,
-    search,
-    seeding,
-    sentiment,
-    sources,
-    stats,
-    tenants,
-    top,
-    types,
-    visitors,
-    webhooks,
-    workers,
-)
+from workers.cli import console
 from workers.config import ConfigError
 from workers.runway import RunwayDown
 
+# The module that registers a command, and of a group what it is for as well.
+COMMANDS = {
+    "up": "operations",
+    "migrate": "operations",
+    "doctor": "operations",
+    "worker": "processes",
+    "worker-child": "processes",
+    "dispatcher": "processes",
+    "scheduler": "processes",
+    "dashboard": "dashboard",
+    "ingest": "knowledge",
+    "reindex": "knowledge",
+    "search": "search",
+    "demo": "demo",
+    "seed": "seeding",
+    "types": "types",
+    "top": "top",
+}
+GROUPS = {
+    "jobs": "List, show, retry, cancel and enqueue jobs.",
+    "queues": "List, pause and resume queues.",
+    "workers": "List live processes; drain one.",
+    "credentials": "Seal what customers sign in with.",
+    "sources": "List sources, their runs; refresh one now.",
+    "models": "An agent's embedding model: change, estimate.",
+    "tenants": "What tenants spend on embedding, and may.",
+    "prices": "What models cost; price usage that has no cost.",
+    "emails": "Look at mails: what was sent, and samples.",
+    "webhooks": "List webhooks, what arrived; send again.",
+    "billing": "Periods, what they cost, prices, terms.",
+    "visitors": "Erase a visitor; list such requests.",
+    "stats": "Daily figures: show them, compute them anew.",
+    "sentiment": "Score what came before; show scores.",
+    "operators": "Who may use the dashboard, and as what.",
+    "alerts": "What stands, what was; send a test message.",
+    "schedules": "List, run, pause and resume schedules.",
+}
+
+
+class Commands(Mapping[str, Any]):
+    """Commands by name, each loaded when it is asked for.
+
+    A process needs one of them: loading all costs each start half a second of a processor.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        return load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*COMMANDS, *GROUPS))
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(GROUPS)
+
+
+@cache
+def load(name: str) -> Any:
+    """The command or group of commands. Raises KeyError when there is none."""
+    part = typer.Typer()
+    if name in GROUPS:
+        module = import_module(f"workers.cli.{name}")
+        part.add_typer(module.app, name=name, help=GROUPS[name])
+    else:
+        import_module(f"workers.cli.{COMMANDS[name]}").register(part)
+    return typer.main.get_group(part).commands[name]
+
+
+class OnDemand(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = Commands()
+
+
 app = typer.Typer(
     name="avivro",
+    cls=OnDemand,
     help="Avivro's background half: workers, dispatcher, knowledge ingestion and search.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -55,34 +108,6 @@ app = typer.Typer(
 @app.callback()
 def begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log in detail.")) -> None:
     log.begin(verbose=verbose)
-
-
-operations.register(app)
-processes.register(app)
-dashboard.register(app)
-knowledge.register(app)
-search.register(app)
-demo.register(app)
-seeding.register(app)
-types.register(app)
-app.command("top")(top.top)
-app.add_typer(jobs.app, name="jobs", help="List, show, retry, cancel and enqueue jobs.")
-app.add_typer(queues.app, name="queues", help="List, pause and resume queues.")
-app.add_typer(workers.app, name="workers", help="List live processes; drain one.")
-app.add_typer(credentials.app, name="credentials", help="Seal what customers sign in with.")
-app.add_typer(sources.app, name="sources", help="List sources, their runs; refresh one now.")
-app.add_typer(models.app, name="models", help="An agent's embedding model: change, estimate.")
-app.add_typer(tenants.app, name="tenants", help="What tenants spend on embedding, and may.")
-app.add_typer(prices.app, name="prices", help="What models cost; price usage that has no cost.")
-app.add_typer(emails.app, name="emails", help="Look at mails: what was sent, and samples.")
-app.add_typer(webhooks.app, name="webhooks", help="List webhooks, what arrived; send again.")
-app.add_typer(billing.app, name="billing", help="Periods, what they cost, prices, terms.")
-app.add_typer(visitors.app, name="visitors", help="Erase a visitor; list such requests.")
-app.add_typer(stats.app, name="stats", help="Daily figures: show them, compute them anew.")
-app.add_typer(sentiment.app, name="sentiment", help="Score what came before; show scores.")
-app.add_typer(operators.app, name="operators", help="Who may use the dashboard, and as what.")
-app.add_typer(alerts.app, name="alerts", help="What stands, what was; send a test message.")
-app.add_typer(schedules.app, name="schedules", help="List, run, pause and resume schedules.")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import typer
 
 from db.pool import AWAY, Connection, connect, wait_for
-from workers import child, crew, dispatcher, waking
+from workers import crew, dispatcher, waking
 from workers.cli import console
 from workers.cli.services import process
 from workers.config import Config
@@ -96,6 +96,9 @@ def worker_child(
     max_memory: MaxMemoryOption = 0,
 ) -> None:
     """One process of `avivro worker`, which starts and replaces it."""
+    # Not at the top: the parent and the dispatcher need nothing of what does the work.
+    from workers import child
+
     limits = Limits(jobs_max=max_jobs, memory_mb_max=max_memory)
     duty = child.Duty(process_id, parse_queues(queue, None), witness, alone, limits)
     with process("worker") as found:

@@ -44,6 +44,10 @@ class Glance:
     ended_in: dict[str, float] = field(default_factory=dict)
 
 
+def register(app: typer.Typer) -> None:
+    app.command("top")(top)
+
+
 def look(conn: Connection, *, redis_url: str | None) -> Glance:
     findings = health.look(conn, redis_url=redis_url)
     ended: dict[str, float] = defaultdict(float)
