@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 BODY_BYTES_MAX = 1_000_000
 FIELDS_MAX = 10_000
@@ -63,11 +63,7 @@ async def read_form(request: Request) -> Form:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Refused("Only forms are understood here.", status=415)
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            refuse_large()
+    body = await read_body(request)
     try:
         fields = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
@@ -77,6 +73,19 @@ async def read_form(request: Request) -> Form:
     except ValueError:
         refuse_large()
     return Form(fields)
+
+
+async def read_body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY_BYTES_MAX:
+                refuse_large()
+    except ClientDisconnect as error:
+        # Nobody hears it: it is no defect of ours either.
+        raise Refused("The form did not arrive as a whole.") from error
+    return bytes(body)
 
 
 def refuse_large() -> NoReturn:

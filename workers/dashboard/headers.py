@@ -34,6 +34,17 @@ class Headers:
                     headers.setdefault(name, value)
                 if is_secure:
                     headers.setdefault("Strict-Transport-Security", HSTS)
+                    seal_cookies(message)
             await send(message)
 
         await self.app(scope, receive, send_all)
+
+
+def seal_cookies(message: Message) -> None:
+    """What came over https goes back over https alone."""
+    message["headers"] = [
+        (name, value + b"; Secure")
+        if name.lower() == b"set-cookie" and b"; secure" not in value.lower()
+        else (name, value)
+        for name, value in message["headers"]
+    ]

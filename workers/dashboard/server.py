@@ -23,6 +23,7 @@ from workers.dashboard.readiness import ANSWER_S, Readiness
 from workers.dashboard.routes import operator_routes
 from workers.dashboard.sessions import Sessions
 from workers.dashboard.site import Site
+from workers.dashboard.wire import Wire
 from workers.exposition import Reader
 from workers.lease import Lease
 from workers.metrics import Flusher
@@ -104,23 +105,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(application: object, listening: socket.socket) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,  # type: ignore[arg-type]
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            # Uvicorn would believe any X-Forwarded-For that comes from this machine.
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
+    server = uvicorn.Server(configure(application))
     # Uvicorn raises the signal again when it has ended; ours then lets the process end in order.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, ignore)
     log.info("dashboard ready: %s", address_of(listening))
     server.run(sockets=[listening])
+
+
+def configure(application: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]
+        http=Wire,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        # Uvicorn would believe any X-Forwarded-For that comes from this machine.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
 
 
 def address_of(listening: socket.socket) -> str:
