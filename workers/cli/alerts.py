@@ -31,27 +31,24 @@ def list_alerts(
     if not found:
         console.out.print("no alert stands" if only_open else "there was no alert yet")
         return
-    console.print_table(
-        "alerts",
-        ("level", "what", "since", "told", "over", "runbook"),
-        [line(alert) for alert in found],
-    )
+    columns = ("level", "since", "over", "what")
+    console.print_table("alerts", columns, [line(alert) for alert in found], whole=columns[:3])
 
 
-def line(alert: Alert) -> tuple[str | None, ...]:
-    told = shown(alert.notified_at) or (f"not: {alert.untold}" if alert.untold else "nobody")
+def line(alert: Alert) -> tuple[str, ...]:
     return (
         alert.level,
-        alert.title,
-        shown(alert.began_at),
-        told,
-        shown(alert.recovered_at) or "stands",
-        alert.runbook,
+        console.moment(alert.began_at),
+        console.moment(alert.recovered_at) or "stands",
+        f"{alert.title}\n{told(alert)}; runbook {alert.runbook}",
     )
 
 
-def shown(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+def told(alert: Alert) -> str:
+    if alert.notified_at is None:
+        return f"not told: {alert.untold}" if alert.untold else "told nobody"
+    late = f", not {alert.untold}" if alert.untold else ""
+    return f"told {console.moment(alert.notified_at)}{late}"
 
 
 @app.command("test")

@@ -12,6 +12,7 @@ from db.schedules import LATE_S_MIN
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
+from workers.spans import span
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,23 +27,27 @@ def list_schedules(as_json: console.JsonOption = False) -> None:
     if as_json:
         console.print_json(entries)
         return
-    console.print_table(
-        "schedules",
-        ("name", "kind", "cron (UTC)", "last", "next", "late by", "if missed", "missed in 24 h"),
-        [
-            (
-                e.name,
-                e.kind,
-                e.cron if e.cron == e.cron_default else f"{e.cron} (was {e.cron_default})",
-                shown(e.last),
-                "paused" if e.paused else shown(e.next),
-                f"{e.late_s:.0f} s" if e.late_s >= LATE_S_MIN else "",
-                e.missed,
-                f"{e.missed_1d}, {e.made_up_1d} made up" if e.missed_1d else "",
-            )
-            for e in entries
-        ],
+    columns = ("name", "times (UTC)", "last", "next", "late by")
+    console.print_table("schedules", columns, [line(e) for e in entries], whole=columns[:4])
+
+
+def line(entry: Any) -> tuple[str, ...]:
+    return (
+        entry.name,
+        entry.cron
+        if entry.cron == entry.cron_default
+        else f"{entry.cron}\n(was {entry.cron_default})",
+        console.moment(entry.last),
+        "paused" if entry.paused else console.moment(entry.next),
+        "; ".join(lateness(entry)),
     )
+
+
+def lateness(entry: Any) -> Iterator[str]:
+    if entry.late_s >= LATE_S_MIN:
+        yield span(entry.late_s)
+    if entry.missed_1d:
+        yield f"{entry.missed_1d:,} missed in 24 h, {entry.made_up_1d:,} made up"
 
 
 @app.command("run")
@@ -112,7 +117,3 @@ def known(name: str) -> Iterator[Connection]:
 def operating() -> Any:
     """Imports point down and the schedules stand above, so here they are only a name."""
     return import_module("schedules.operating")
-
-
-def shown(at: Any) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
