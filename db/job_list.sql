@@ -120,6 +120,29 @@ SELECT now()
 -- What kind and queue may be, and the arguments that kinds take.
 SELECT kind, queue, args FROM worker.kinds ORDER BY kind
 
+-- name: list_seen_words
+-- Kinds and queues of jobs, also such as no code knows any more: of the newest and of discarded
+-- ones, and what statistics find often. Older ones that completed may be missing.
+WITH RECURSIVE discarded AS (
+    (SELECT j.queue, j.kind FROM worker.jobs AS j
+     WHERE j.state = 'discarded' ORDER BY j.queue, j.kind LIMIT 1)
+    UNION ALL
+    SELECT n.queue, n.kind FROM discarded AS d CROSS JOIN LATERAL (
+        SELECT j.queue, j.kind FROM worker.jobs AS j
+        WHERE j.state = 'discarded' AND (j.queue, j.kind) > (d.queue, d.kind)
+        ORDER BY j.queue, j.kind LIMIT 1) AS n
+), seen AS MATERIALIZED (
+    (SELECT d.queue, d.kind FROM discarded AS d LIMIT %(words_max)s)
+    UNION
+    SELECT n.queue, n.kind
+    FROM (SELECT j.queue, j.kind FROM worker.jobs AS j ORDER BY j.id DESC LIMIT 5000) AS n
+)
+SELECT 'kind' AS field, s.kind AS word FROM seen AS s
+UNION SELECT 'queue', s.queue FROM seen AS s
+UNION SELECT p.attname::text, unnest(p.most_common_vals::text::text[]) FROM pg_catalog.pg_stats AS p
+WHERE p.schemaname = 'worker' AND p.tablename = 'jobs' AND p.attname IN ('kind', 'queue')
+ORDER BY 1, 2 LIMIT 2 * %(words_max)s
+
 -- name: list_recent_tenants
 -- Whose jobs came last, with the name that they go by.
 SELECT t.tenant, coalesce(nullif(p.company_name, ''), nullif(p.full_name, ''), p.email) AS name,
