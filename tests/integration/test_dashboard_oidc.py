@@ -14,6 +14,7 @@ from db.pool import Connection
 from tests.dashboard_world import Desk, Visitor, open_desk
 from tests.fakes_oidc import CLIENT_ID, CLIENT_SECRET, KEY, NEXT_KEY, OTHER_KEY, Oidc, fake_oidc
 from workers.config import ConfigError, read
+from workers.dashboard.oidc import Rejected, read_voucher
 
 PUBLIC_URL = "http://127.0.0.1:8800"
 CALLBACK = f"{PUBLIC_URL}/login/oidc/callback"
@@ -40,6 +41,36 @@ BENT: list[dict[str, Any]] = [
     {"email": "x" * 300},
     {"email": "a\u202eb"},
 ]
+
+
+ENTRA = {
+    "iss": "https://login.microsoftonline.com/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+    "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
+    "email": "grace@example.com",
+    "preferred_username": "grace@example.com",
+}
+
+
+@pytest.mark.parametrize("said", [True, 1, "1", "true", "True"])
+def test_entra_vouches_for_an_address_by_a_claim_of_its_own(said: object) -> None:
+    assert read_voucher({**ENTRA, "xms_edov": said}).name == "grace@example.com"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"xms_edov": False},
+        {"xms_edov": "0"},
+        {"xms_edov": True, "email": None},
+        {"xms_edov": True, "email_verified": False},
+        {"xms_edov": True, "iss": "https://login.example.com/"},
+        {"xms_edov": True, "iss": "https://login.microsoftonline.com.evil.example/"},
+    ],
+)
+def test_no_address_is_believed_that_entra_does_not_vouch_for(claims: dict[str, Any]) -> None:
+    with pytest.raises(Rejected, match="neither a verified address"):
+        read_voucher({**ENTRA, **claims})
 
 
 @pytest.fixture

@@ -40,6 +40,12 @@ EXCHANGES_MAX = 4
 REFRESH_S = 30.0
 LEEWAY_S = 60
 NAME_CHARS_MAX = 200
+# Microsoft Entra ID never says email_verified.
+ENTRA = (
+    "https://login.microsoftonline.com/",
+    "https://login.microsoftonline.us/",
+    "https://login.partner.microsoftonline.cn/",
+)
 
 
 class ProviderDown(Refused):
@@ -259,15 +265,32 @@ def read_voucher(claims: Mapping[str, Any]) -> Voucher:
     Where people may type their user name themselves, they could type somebody's address.
     """
     subject, email, user = (claims.get(name) for name in ("sub", "email", "preferred_username"))
-    if isinstance(email, str) and claims.get("email_verified") is True:
+    if isinstance(email, str) and is_verified(claims):
         name = email
     elif isinstance(user, str) and "@" not in user:
         name = user
     else:
-        raise Rejected("the provider names neither a verified address nor a user name")
+        hint = "; in Entra ID, add the claims email and xms_edov" if is_entra(claims) else ""
+        raise Rejected(f"the provider names neither a verified address nor a user name{hint}")
     name = name.strip()
     if not isinstance(subject, str) or not 0 < len(subject) <= 255:
         raise Rejected("the provider names no subject")
     if not name.isprintable() or not 0 < len(name) <= NAME_CHARS_MAX:
         raise Rejected("the name is empty, too long, or cannot be printed")
     return Voucher("oidc", name, subject)
+
+
+def is_verified(claims: Mapping[str, Any]) -> bool:
+    """Whether the address is the person's own, by the provider's word.
+
+    Entra's word is the optional claim xms_edov: the address's domain belongs to the tenant. It
+    comes as true, 1 or a text; there, the claim email alone may be what somebody typed.
+    """
+    said = claims.get("email_verified")
+    if said is None and is_entra(claims):
+        return str(claims.get("xms_edov")).lower() in ("true", "1")
+    return said is True
+
+
+def is_entra(claims: Mapping[str, Any]) -> bool:
+    return str(claims.get("iss")).startswith(ENTRA)
