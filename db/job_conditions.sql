@@ -136,9 +136,9 @@ END <= j.run_at + %(span)s::interval
 -- The last attempt alone.
 CASE WHEN j.state = 'running' THEN %(now)s::timestamptz
      WHEN j.state IN ('completed', 'discarded') THEN j.finished_at
-END >= least(j.started_at, '9000-01-01'::timestamptz) + %(span)s::interval
+END >= CASE WHEN j.started_at < '9000-01-01' THEN j.started_at + %(span)s::interval END
 
 -- name: ran_to
 CASE WHEN j.state = 'running' THEN %(now)s::timestamptz
      WHEN j.state IN ('completed', 'discarded') THEN j.finished_at
-END <= least(j.started_at, '9000-01-01'::timestamptz) + %(span)s::interval
+END <= CASE WHEN j.started_at < '9000-01-01' THEN j.started_at + %(span)s::interval END

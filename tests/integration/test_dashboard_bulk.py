@@ -1,5 +1,6 @@
 """What is done to many jobs at once, as an operator's browser does it."""
 
+import html
 import re
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from db.pool import Connection, connect
 from tests.bulk_desk import discard, preview, run_all, send, send_again, states
 from tests.dashboard_world import Browser, Desk, open_desk
 from tests.queueing import dispatch, start_worker, state
-from workers.dashboard import bulk, job_view
+from workers.dashboard import bulk, job_search, job_view
 
 
 @pytest.fixture
@@ -186,6 +187,22 @@ def test_what_no_worker_takes_any_more_is_not_put_back(conn: Connection, browser
 
     assert re.search(r"<b>1</b> skipped: of a kind or with arguments that no worker takes", page)
     assert [state(conn, job_id) for job_id in given_up] == ["discarded", "available"]
+
+
+def test_a_preview_that_stops_looking_says_so_and_offers_to_look_longer(
+    conn: Connection, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old,) = discard(conn, 1, error="old")
+    discard(conn, 5)
+    monkeypatch.setattr(job_search, "GATHER_S_MAX", 0.0)
+    monkeypatch.setattr(job_search, "STEP_ROWS_MIN", 2)
+
+    page = browser.get("/jobs?q=error:old&preview=retry&all=1&pace=9")
+    (longer,) = re.findall(r'href="([^"]*)">look for some seconds', page)
+
+    assert "Looked at <b>2</b> jobs and then" in page
+    assert preview(browser, html.unescape(longer))["ids"] == str(old)
+    assert "pace=9" in longer
 
 
 def test_arguments_are_judged_as_they_would_be_when_enqueued(conn: Connection) -> None:

@@ -255,7 +255,7 @@ def test_random_filters_find_what_their_words_mean(
 
         with conn.transaction():
             search = Search(conn, wanted)
-            found = search.gather(ids_max=JOBS)
+            found = search.gather(ids_max=JOBS, is_patient=True)
             counts = search.count()
 
         expected = {
@@ -289,8 +289,8 @@ def test_a_bulk_action_takes_all_that_match_in_however_many_steps(
         monkeypatch.setattr(job_search, name, 6)
 
     with conn.transaction():
-        all_of_them = Search(conn, wanted).gather(ids_max=JOBS)
-        some = Search(conn, wanted).gather(ids_max=len(expected) - 1)
+        all_of_them = Search(conn, wanted).gather(ids_max=JOBS, is_patient=True)
+        some = Search(conn, wanted).gather(ids_max=len(expected) - 1, is_patient=True)
 
     assert (all_of_them.ids, all_of_them.more, all_of_them.stopped) == (expected, False, False)
     assert len(some.ids) == len(expected) - 1

@@ -20,9 +20,10 @@ from workers.dashboard.filtering import Filter, Term
 from workers.dashboard.job_conditions import conditions_of, is_costly
 
 # A page may spend so much on its rows; what it cannot find then, "go on" does.
-SEARCH_S_MAX = 0.08
-# Gathering the jobs of a bulk action may take longer than a page.
-GATHER_S_MAX = 4.0
+SEARCH_S_MAX = 0.07
+# And so much on gathering the jobs of a bulk action; the longer one where it was asked to.
+GATHER_S_MAX = 0.12
+PATIENT_GATHER_S_MAX = 4.0
 STEP_ROWS_MIN = 1_000
 STEP_ROWS_MAX = 50_000
 STEP_S = 0.03
@@ -32,8 +33,8 @@ COSTLY_COUNT_MAX = 2_000
 HINT_COUNT_MAX = 3_000
 HINT_COSTLY_MAX = 1_000
 # What is worth having, but not worth waiting for, is left out when a page took so long already.
-PAGE_S_MAX = 0.15
-COUNT_S = 0.015
+PAGE_S_MAX = 0.1
+COUNT_S = 0.01
 COUNT_MIN = 1_000
 CHART_SPAN = timedelta(hours=1)
 CHART_ROWS_MAX = 10_000
@@ -73,11 +74,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The newest ids that match. `more` do, or, with `stopped`, may, for looking took too long."""
+    """The newest ids that match. `more` do, or, with `stopped`, may: `looked` rows were seen."""
 
     ids: list[int]
     more: bool
     stopped: bool
+    looked: int
 
 
 class Search:
@@ -108,7 +110,7 @@ class Search:
             return Page(rows[:rows_max], place_of(rows[rows_max - 1]), looked, stopped=False)
         return Page(rows, edge, looked, stopped=edge is not None)
 
-    def gather(self, *, ids_max: int) -> Gathered:
+    def gather(self, *, ids_max: int, is_patient: bool = False) -> Gathered:
         """All that match, as far as a bulk action goes."""
 
         def step(
@@ -119,16 +121,17 @@ class Search:
             )
             return ids, lambda: edge
 
-        until = time.monotonic() + GATHER_S_MAX
+        until = time.monotonic() + (PATIENT_GATHER_S_MAX if is_patient else GATHER_S_MAX)
         places: list[Place] = []
-        stopped = False
+        stopped, looked = False, 0
         for part in parts_of(self.wanted):
             left_s = max(until - time.monotonic(), 0.0)
-            found, edge, _ = self._walk(part, step, Place(), ids_max + 1, left_s)
+            found, edge, seen = self._walk(part, step, Place(), ids_max + 1, left_s)
             places += found
             stopped = stopped or edge is not None
+            looked += seen
         ids = sorted((place.id for place in places), reverse=True)
-        return Gathered(ids[:ids_max], more=len(ids) > ids_max, stopped=stopped)
+        return Gathered(ids[:ids_max], more=len(ids) > ids_max, stopped=stopped, looked=looked)
 
     def _walk(
         self,
@@ -157,9 +160,10 @@ class Search:
             looked, after = looked + look, edge
             ended_at = time.monotonic()
             self._rate = look / max(ended_at - stepped_at, 0.000_1)
-            if ended_at - began_at >= budget_s:
+            left_s = budget_s - (ended_at - began_at)
+            if left_s <= 0:
                 return found, after, looked
-            look = next_step(look, ended_at - stepped_at)
+            look = next_step(look, self._rate * min(left_s, STEP_S))
 
     def _source(self, wanted: Filter, asked: Sequence[Condition]) -> tuple[Source, int | None]:
         """Where to look, and how many rows lie there in all; None where one cannot know."""
@@ -175,37 +179,40 @@ class Search:
             return finished(one, asked), None
         return Source("look_at_all"), None
 
-    def count(self) -> dict[str, Counted]:
-        """By state, what the other terms leave."""
+    def count(self, most: int = COUNT_MAX) -> dict[str, Counted]:
+        """By state, what the other terms leave, of the newest `most` of each."""
         return self._count(
             Filter(tuple(term for term in self.wanted.terms if term.field != "state")),
-            COUNT_MAX,
-            COSTLY_COUNT_MAX,
+            most,
+            min(most, COSTLY_COUNT_MAX),
         )
 
     def _count(self, wanted: Filter, most: int, costly: int) -> dict[str, Counted]:
         asked = conditions_of(wanted, self.now)
-        look = costly if is_costly(asked) else most
-        look = int(max(min(look, self._rate * COUNT_S), min(look, COUNT_MIN)))
+        most = costly if is_costly(asked) else most
         source, _ = self._source(wanted, asked)
         if source.name in ("look_at_ids", "look_at_group"):
-            return self._count_in(source, asked, look)
+            return self._count_in(source, asked, most)
         states = wanted.states()
         found: dict[str, Counted] = {}
         if states - FINISHED:
             unfinished = Source("look_at_unfinished", {"states": sorted(states - FINISHED)})
-            found |= self._count_in(unfinished, asked, look * 2)
+            found |= self._count_in(unfinished, asked, most * 2)
         for state in states & FINISHED:
-            found |= self._count_in(finished(state, asked), asked, look)
+            found |= self._count_in(finished(state, asked), asked, most)
         return {state: found.get(state, Counted(0)) for state in STATES if state in states}
 
     def _count_in(
-        self, source: Source, asked: Sequence[Condition], look: int
+        self, source: Source, asked: Sequence[Condition], most: int
     ) -> dict[str, Counted]:
+        look = int(max(min(most, self._rate * COUNT_S), min(most, COUNT_MIN)))
+        began_at = time.monotonic()
         counts = job_list.count_rows(self._conn, source, asked, looked_max=look)
-        all_of_them = sum(looked for looked, _ in counts.values()) < look
+        seen = sum(looked for looked, _ in counts.values())
+        if seen >= COUNT_MIN:
+            self._rate = seen / max(time.monotonic() - began_at, 0.000_1)
         return {
-            state: Counted(matched, least=not all_of_them) for state, (_, matched) in counts.items()
+            state: Counted(matched, least=seen >= look) for state, (_, matched) in counts.items()
         }
 
     def count_all(self) -> Counted:
@@ -267,10 +274,9 @@ def finished(state: str | None, asked: Sequence[Condition]) -> Source:
     )
 
 
-def next_step(look: int, took_s: float) -> int:
-    """Four times as far as the last, as long as that takes about STEP_S at most."""
-    reachable = int(look * STEP_S / max(took_s, 0.000_1))
-    return max(min(look * 4, reachable, STEP_ROWS_MAX), STEP_ROWS_MIN // 2)
+def next_step(look: int, reachable: float) -> int:
+    """Four times as far as the last, where that can be reached in time."""
+    return max(min(look * 4, int(reachable), STEP_ROWS_MAX), STEP_ROWS_MIN // 2)
 
 
 def place_of(row: Row) -> Place:

@@ -16,10 +16,12 @@ from workers.dashboard import bulk, charts
 from workers.dashboard.bulk import BULK_MAX, Action, Preview
 from workers.dashboard.filter_values import STATES, is_uuid
 from workers.dashboard.filtering import Filter, Term
-from workers.dashboard.job_search import Counted, Page, Search, written
+from workers.dashboard.job_search import Counted, Gathered, Page, Search, written
 from workers.dashboard.site import address
 
 BACKLOG_MAX = 50_000
+# A preview says how many itself: what the tabs count beside it need not be much.
+PREVIEW_COUNT_MAX = 1_000
 CHART_MINUTES = 60
 # Where the things are shown that arguments name.
 PLACES = {
@@ -42,6 +44,7 @@ class Asked:
     action: Action | None = None
     chosen: tuple[int, ...] = ()
     everything: bool = False
+    is_patient: bool = False
     per_minute: int = 0
 
     @property
@@ -53,6 +56,12 @@ class Asked:
         size = self.size if self.size != Asked(Filter()).size else None
         found = self.filter if filter is None else filter
         return address("/jobs", {"q": str(found), "limit": size, **more})
+
+    def patiently(self) -> str:
+        """The same preview, which may take longer to find all."""
+        name = self.action.name if self.action else None
+        pace = self.per_minute or None
+        return self.at(preview=name, all=1, pace=pace, longer=1)
 
     def chips(self) -> list[tuple[Term, str, str]]:
         """Each term with the address that lacks it, and one that opens it in the line."""
@@ -108,6 +117,7 @@ class Shown:
     matching: int
     more: bool
     stopped: bool
+    looked: int
     backlog: dict[str, tuple[int, int]]
     held: list[str]
     paused: list[str]
@@ -116,7 +126,7 @@ class Shown:
 
 def look(search: Search, conn: Connection, asked: Asked) -> View:
     page = search.list_page(after=asked.after or Place(), rows_max=asked.size)
-    counts = search.count()
+    counts = search.count(PREVIEW_COUNT_MAX) if asked.action else search.count()
     states = asked.filter.states()
     total = sum((counts[state] for state in counts if state in states), Counted(0))
     empty = not page.rows and asked.after is None and page.next is None
@@ -177,10 +187,10 @@ def about(ids: Mapping[str, str | None]) -> About | None:
 def preview(search: Search, conn: Connection, asked: Asked) -> Shown:
     """What the action would do to what is chosen; nothing is changed."""
     assert asked.action is not None
-    ids, more, stopped = list(asked.chosen), False, False
+    found_ids = Gathered(list(asked.chosen), more=False, stopped=False, looked=0)
     if asked.everything:
-        gathered = search.gather(ids_max=BULK_MAX)
-        ids, more, stopped = gathered.ids, gathered.more, gathered.stopped
+        found_ids = search.gather(ids_max=BULK_MAX, is_patient=asked.is_patient)
+    ids = found_ids.ids
     judged = bulk_rows.judge_jobs(conn, ids, fit=asked.action.name in ("retry", "replay"))
     found = bulk.preview(asked.action, judged)
     waiting = bulk_rows.count_waiting(conn, list(found.by_queue), rows_max=BACKLOG_MAX)
@@ -188,8 +198,9 @@ def preview(search: Search, conn: Connection, asked: Asked) -> Shown:
         preview=found,
         packed=bulk.pack(found.ids),
         matching=len(ids),
-        more=more,
-        stopped=stopped,
+        more=found_ids.more,
+        stopped=found_ids.stopped,
+        looked=found_ids.looked,
         backlog={
             queue: (waiting[queue], waiting[queue] + number)
             for queue, number in found.by_queue.items()

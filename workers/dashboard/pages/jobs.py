@@ -90,6 +90,7 @@ def read_asked(fields: Mapping[str, str], query: QueryParams, known: Known) -> A
         action=read_action(fields.get("preview", "")),
         chosen=read_ids(query.getlist("id")),
         everything=bool(fields.get("all")),
+        is_patient=bool(fields.get("longer")),
         per_minute=read_number(fields, "pace", 0, least=0, most=PACE_MAX),
     )
 
