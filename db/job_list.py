@@ -190,6 +190,12 @@ def list_words(conn: Connection) -> list[tuple[str, str, dict[str, str]]]:
     return conn.execute(SQL.list_words).fetchall()
 
 
+def list_seen_words(conn: Connection, *, words_max: int) -> list[tuple[str, str]]:
+    """("kind" or "queue", a name that jobs have)."""
+    plan_for_pages(conn)
+    return conn.execute(SQL.list_seen_words, {"words_max": words_max}).fetchall()
+
+
 def list_recent_tenants(
     conn: Connection, *, pattern: str, rows_max: int
 ) -> list[tuple[UUID, str | None, int]]:

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -129,3 +129,39 @@ def test_suggestions_know_kinds_states_and_recent_tenants(
 def test_the_page_offers_filters_that_can_be_read(browser: Browser) -> None:
     for _, text in jobs_page.READY:
         browser.get(f"/jobs?q={quote(text)}")
+
+
+@pytest.mark.parametrize("name", ["retired_kind", 'a "b", c:d \\ %_\u00e9'])
+def test_kinds_and_queues_that_only_rows_have_can_be_filtered(
+    conn: Connection, browser: Browser, name: str
+) -> None:
+    mine, _ = discard(conn, 2)
+    conn.execute("UPDATE worker.jobs SET kind = %s, queue = %s WHERE id = %s", (name, name, mine))
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    link = re.findall(r'href="(/jobs\?q=kind[^"]*)"', browser.get("/jobs"))[-1]
+    offered = browser.get(f"/jobs/suggest?q={quote('kind:' + quoted[:3])}")
+
+    assert f"kind:{quoted}" in html.unescape(offered)
+    for text in (f"kind:{quoted}", f"queue:{quoted}"):
+        assert shown(browser.get(f"/jobs?q={quote(text)}")) == [mine]
+    assert shown(browser.get(html.unescape(link))) == [mine]
+
+
+def test_a_kind_that_rows_have_needs_no_quotes(conn: Connection, browser: Browser) -> None:
+    ids = discard(conn, 1)
+    conn.execute("UPDATE worker.jobs SET kind = 'retired_kind'")
+
+    assert shown(browser.get("/jobs?q=kind:retired_kind")) == ids
+    assert browser.status("/jobs?q=kind:retired_kinds") == 400
+
+
+def test_tenants_are_offered_by_any_part_of_their_name(conn: Connection, browser: Browser) -> None:
+    tenant = uuid4()
+    conn.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'x@y.z')", (tenant,))
+    conn.execute("UPDATE public.user_profiles SET company_name = '100% _ \\ \"x\"'")
+    discard(conn, 1, tenant=tenant)
+
+    for typed in ("100%", "%", "_", "\\", '"100% _'):
+        assert f"tenant:{tenant}" in browser.get(f"/jobs/suggest?q={quote('tenant:' + typed)}")
+    assert "value=" not in browser.get("/jobs/suggest?q=tenant:1%25%25")

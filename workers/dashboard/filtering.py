@@ -3,6 +3,7 @@
     kind:index_source state:discarded,retryable -tenant:<uuid> error:"rate limit" age>10m args.n:4
 
 A space means and, a comma means or, a leading minus means not; `field:*` asks that there is one.
+A kind or a queue in quotes is taken as it is: rows outlive the kinds that the code knows.
 Values are text in one form each, so that a filter, its text and what that is read as are equal.
 """
 
@@ -22,6 +23,7 @@ from workers.dashboard.filter_values import (
     read_time,
     read_uuid,
 )
+from workers.jobs import KINDS, QUEUES
 
 FILTER_CHARS_MAX = 2_000
 TERMS_MAX = 20
@@ -53,6 +55,8 @@ FIELDS: Mapping[str, Shape] = {
     "worker": "uuid",
     "unique": "text",
 }
+# What they may be by the code; in the rows there may be others.
+NAMES: Mapping[str, Collection[str]] = {"kind": KINDS, "queue": QUEUES}
 # What a job may lack, so that `field:*` says something.
 OPTIONAL = frozenset({"tenant", "error", "group", "worker", "unique", "args"})
 OPERATORS: Mapping[Shape, frozenset[str]] = {
@@ -93,7 +97,10 @@ class Term:
     @property
     def asked(self) -> str:
         """What stands behind the operator."""
-        return "*" if self.operator == "*" else ",".join(map(quote, self.values))
+        if self.operator == "*":
+            return "*"
+        write = quote_name if self.field in NAMES else quote
+        return ",".join(map(write, self.values))
 
     def __str__(self) -> str:
         sign = "-" if self.negated else ""
@@ -139,7 +146,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The words that `kind` and `queue` understand."""
+    """The words that `kind` and `queue` understand without quotes."""
 
     kinds: Collection[str]
     queues: Collection[str]
@@ -238,9 +245,10 @@ class Reader:
             start = self._at
             quoted = self._text[start : start + 1] == '"'
             value = self._value(stops=",")
-            if not value and not (quoted and shape == "args"):
+            if not value and not (quoted and (shape == "args" or field in NAMES)):
                 raise self._unreadable(f"{field} needs a value here", start)
-            values.append(self._read(shape, field, value, start, operator))
+            exact: Shape = "text" if quoted and field in NAMES else shape
+            values.append(self._read(exact, field, value, start, operator))
             if self._text[self._at : self._at + 1] != ",":
                 break
             self._at += 1
@@ -309,8 +317,14 @@ class Reader:
 
 def read_word(value: str, words: Collection[str], field: str) -> str:
     if value not in words:
-        raise BadValue(f"there is no {field} {value[:80]!r}, {nearest(value, words)}")
+        raise BadValue(
+            f"there is no {field} {value[:80]!r}, {nearest(value, words)}{anyhow(field)}"
+        )
     return value
+
+
+def anyhow(field: str) -> str:
+    return "; in quotes it is looked for all the same" if field in NAMES else ""
 
 
 def nearest(word: str, words: Collection[str]) -> str:
@@ -325,6 +339,11 @@ def quote(value: str) -> str:
     """As it stands in a filter's text: in quotes where it would be read otherwise."""
     simple = value and value != "*" and not any(c.isspace() or c in ',"' for c in value)
     return value if simple else '"' + escape(value) + '"'
+
+
+def quote_name(value: str) -> str:
+    """In quotes where not every database knows it."""
+    return value if value in NAMES["kind"] or value in NAMES["queue"] else f'"{escape(value)}"'
 
 
 def quote_part(part: str) -> str:

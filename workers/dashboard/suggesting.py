@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from workers.dashboard.filter_values import STATES
-from workers.dashboard.filtering import FIELDS, quote
+from workers.dashboard.filtering import FIELDS, quote, quote_name, unescape
 
 SUGGESTIONS_MAX = 12
 SPANS = ("1m", "10m", "1h", "6h", "1d", "7d")
@@ -43,13 +43,16 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Words of this database. Tenants and groups are asked for when they are needed."""
+    """Words of this database. Tenants, groups and `others`, the kinds or queues that only rows
+    have, are asked for when they are needed.
+    """
 
     kinds: Sequence[str]
     queues: Sequence[str]
     args: Sequence[str]
     tenants: Callable[[str], Sequence[tuple[str, str]]] = field(default=lambda _: ())
     groups: Callable[[], Sequence[tuple[str, str]]] = field(default=lambda: ())
+    others: Callable[[str], Sequence[str]] = field(default=lambda _: ())
 
 
 def suggest(line: str, known: Vocabulary) -> list[Suggestion]:
@@ -108,13 +111,13 @@ def complete_name(word: str, known: Vocabulary) -> list[tuple[str, str]]:
 def values_of(name: str, typed: str, known: Vocabulary) -> list[tuple[str, str]]:
     match name:
         case "kind":
-            return containing(typed, known.kinds)
+            return named(typed, known.kinds, known.others("kind"))
         case "queue":
-            return containing(typed, known.queues)
+            return named(typed, known.queues, known.others("queue"))
         case "state":
             return containing(typed, STATES)
         case "tenant":
-            return list(known.tenants(typed))
+            return list(known.tenants(bare(typed)))
         case "group":
             return [(group, error) for group, error in known.groups() if group.startswith(typed)]
         case "error":
@@ -132,9 +135,23 @@ def containing(typed: str, words: Sequence[str]) -> list[tuple[str, str]]:
     return [(word, "") for word in sorted(found, key=lambda word: not word.startswith(typed))]
 
 
+def named(typed: str, names: Sequence[str], others: Sequence[str]) -> list[tuple[str, str]]:
+    """Those of the code, then those that only rows have."""
+    unknown = [name for name in others if name not in set(names)]
+    found = [*containing(bare(typed), names), *containing(bare(typed), unknown)]
+    return [(quote_name(name), "") for name, _ in found]
+
+
+def bare(typed: str) -> str:
+    """What is typed, without the quotes around it."""
+    if not typed.startswith('"'):
+        return typed
+    return unescape(typed[1:].removesuffix('"'))
+
+
 def openings(typed: str, groups: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """How recent errors begin, up to what differs from one to the next."""
-    low = typed.strip('"').lower()
+    low = bare(typed).lower()
     begins = dict.fromkeys(opening(error) for _, error in groups)
     return [(quote(text), "a recent error") for text in begins if text and low in text.lower()]
 

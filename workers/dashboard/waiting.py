@@ -7,11 +7,13 @@ hold back, then whose turn it is. Each answer names an obstacle; the job goes wh
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from db.lanes import Limit, Pause
 from db.waiting import Blocker, Hold
 from workers.dashboard import masks
+from workers.dashboard.filtering import quote_name
 from workers.dashboard.words import capped, duration
 
 # Counts go no further: more says no more.
@@ -334,7 +336,7 @@ def tell_next(facts: Facts) -> Answer:
 
 
 def running_in(queue: str) -> str:
-    return f"/jobs?q=queue%3A{queue}+state%3Arunning"
+    return f"/jobs?{urlencode({'q': f'queue:{quote_name(queue)} state:running'})}"
 
 
 def tenant_links(job: Waiter) -> tuple[tuple[str, str], ...]:

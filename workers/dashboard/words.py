@@ -9,6 +9,7 @@ from markupsafe import Markup
 from db.times import EARLIEST, LATEST
 from pipelines.counting import noun, plural
 from workers.dashboard import masks
+from workers.dashboard.filtering import quote_name
 from workers.spans import span
 
 SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -99,4 +100,5 @@ FILTERS = {
     "harmless": masks.url,
     "masked": masks.address,
     "unaddressed": masks.addresses,
+    "quoted": quote_name,
 }

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from db import job_list
 from db.job_list import Place
+from db.patterns import containing
 from db.pool import Connection
 from workers.dashboard import bulk, job_view
 from workers.dashboard.bulk import ACTIONS, BULK_MAX, PACE_MAX, PRIORITY_MAX, Action
@@ -24,6 +25,7 @@ from workers.dashboard.suggesting import Vocabulary, suggest
 
 SIZES = (20, 50)
 CHOSEN_MAX = 200
+WORDS_MAX = 200
 TENANTS_OFFERED = 8
 GROUPS_OFFERED = 20
 # What who is on call asks most, ready to be pressed.
@@ -47,7 +49,7 @@ def show_jobs(site: Site, request: Request) -> Response:
     fields = query_of(request)
     with site.read() as conn:
         try:
-            asked = read_asked(fields, request.query_params, read_known(conn))
+            asked = read_asked(conn, fields, request.query_params)
         except Unreadable as trouble:
             return show_trouble(site, request, fields, trouble)
         if fields.get("add", "").strip():
@@ -73,18 +75,23 @@ def show_jobs(site: Site, request: Request) -> Response:
     )
 
 
-def read_known(conn: Connection) -> Known:
+def read_filter(conn: Connection, text: str) -> Filter:
+    """Kinds and queues that only rows have are looked for where the text is refused without."""
     words = job_list.list_words(conn)
-    return Known(
-        kinds=[kind for kind, _, _ in words], queues=sorted({queue for _, queue, _ in words})
-    )
+    kinds, queues = {kind for kind, _, _ in words}, {queue for _, queue, _ in words}
+    try:
+        return parse(text, Known(sorted(kinds), sorted(queues)))
+    except Unreadable:
+        for field, word in job_list.list_seen_words(conn, words_max=WORDS_MAX):
+            (kinds if field == "kind" else queues).add(word)
+        return parse(text, Known(sorted(kinds), sorted(queues)))
 
 
-def read_asked(fields: Mapping[str, str], query: QueryParams, known: Known) -> Asked:
+def read_asked(conn: Connection, fields: Mapping[str, str], query: QueryParams) -> Asked:
     """Raises Unreadable for the filter, and Refused for all else that is no address of ours."""
     text = " ".join(part for part in (fields.get("q", ""), fields.get("add", "")) if part.strip())
     return Asked(
-        filter=parse(text, known),
+        filter=read_filter(conn, text),
         after=read_after(fields.get("after", "")),
         size=read_number(fields, "limit", SIZES[0], least=SIZES[0], most=SIZES[-1]),
         action=read_action(fields.get("preview", "")),
@@ -155,8 +162,9 @@ def read_vocabulary(conn: Connection) -> Vocabulary:
     words = job_list.list_words(conn)
 
     def tenants(typed: str) -> list[tuple[str, str]]:
-        pattern = "%" + typed.replace("\\", "").replace("%", "").replace("_", "\\_") + "%"
-        rows = job_list.list_recent_tenants(conn, pattern=pattern, rows_max=TENANTS_OFFERED)
+        rows = job_list.list_recent_tenants(
+            conn, pattern=containing(typed), rows_max=TENANTS_OFFERED
+        )
         return [
             (str(tenant), f"{name or 'no name'}, {jobs} new jobs") for tenant, name, jobs in rows
         ]
@@ -165,12 +173,17 @@ def read_vocabulary(conn: Connection) -> Vocabulary:
         rows = job_list.list_recent_groups(conn, rows_max=GROUPS_OFFERED)
         return [(group, error or "") for group, _, error in rows]
 
+    def others(field: str) -> list[str]:
+        found = job_list.list_seen_words(conn, words_max=WORDS_MAX)
+        return [word for each, word in found if each == field]
+
     return Vocabulary(
         kinds=[kind for kind, _, _ in words],
         queues=sorted({queue for _, queue, _ in words}),
         args=sorted({name for _, _, args in words for name in args}),
         tenants=tenants,
         groups=groups,
+        others=others,
     )
 
 
