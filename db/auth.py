@@ -1,7 +1,6 @@
 """Accounts: in Supabase Auth where its address is given, else in the embedded database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from db import auth_embedded, auth_supabase
@@ -19,6 +18,7 @@ from db.auth_answers import (
     WeakPasswordError,
     WrongCredentialsError,
 )
+from db.auth_settings import AuthSettings
 from db.pool import Connection
 
 __all__ = [
@@ -39,18 +39,6 @@ __all__ = [
     "sign_in",
     "sign_up",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class AuthSettings:
-    """Values of SUPABASE_URL, SUPABASE_ANON_KEY and JWT_SECRET.
-
-    With the first two Supabase keeps the accounts and signs the tokens; else the secret does.
-    """
-
-    supabase_url: str | None = None
-    supabase_anon_key: str | None = field(default=None, repr=False)
-    jwt_secret: str | None = field(default=None, repr=False)
 
 
 def sign_up(

@@ -130,11 +130,12 @@ def redis_url(services: Services) -> str:
 
 @contextmanager
 def fresh_database(services: Services, *, template: str) -> Iterator[str]:
+    """A copy of the template, file by file: by way of the log it costs twice as much."""
     assert services.database_url is not None
     name = f"test_{uuid4().hex[:12]}"
     with administer(services) as admin:
         admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )

@@ -28,7 +28,8 @@ from workers.limits import TimeLimits
 from workers.load import Load
 from workers.loop import LoopRun, LoopRuns
 from workers.outcome import hand_back, snooze
-from workers.runway import Runway, RunwayDown
+from workers.runway import Runway
+from workers.runway_errors import RunwayDown
 
 WAIT_S = 1
 RETRY_S = 0.5

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from db.auth import AuthSettings
+from db.auth_settings import AuthSettings
 from pipelines.email import keys, signature
 from pipelines.email.address import parse_address
 from pipelines.errors import Permanent

@@ -22,7 +22,8 @@ from db.pool import connect
 from workers import witness
 from workers.heartbeat import DUMP_SIGNAL, EXIT_LEASE_LOST
 from workers.memory import rss_bytes
-from workers.runway import Runway, RunwayDown, alone
+from workers.runway import Runway, alone
+from workers.runway_errors import RunwayDown
 from workers.supervisor import BACKOFF_S, Hand, cause, spawn
 from workers.vigil import Limits, Verdict, Vigil
 from workers.witness import Witness

@@ -23,7 +23,8 @@ from workers import dealing, metrics
 from workers.dealing import InFlight, Offer, Rules, Shares
 from workers.jobs import LONG_QUEUES, LOOP_QUEUES, QUEUES
 from workers.load import runway_jobs
-from workers.runway import EpochLost, Runway, RunwayDown
+from workers.runway import Runway
+from workers.runway_errors import EpochLost, RunwayDown
 from workers.sharing import Paces, fewest_first
 
 ROWS_MAX = 1000

@@ -10,6 +10,7 @@ from uuid import UUID
 import redis
 
 from db.jobs import Ticket
+from workers.runway_errors import EpochLost, RunwayDown
 
 EPOCH_KEY = "avivro:epoch"
 PUSH_MAX = 1000
@@ -19,14 +20,6 @@ PUSH = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 return redis.call('RPUSH', KEYS[2], unpack(ARGV, 2))
 """
-
-
-class EpochLost(Exception):
-    """Redis has forgotten what was pushed to it, or another one answers at its address."""
-
-
-class RunwayDown(Exception):
-    """Redis does not answer, or takes nothing more."""
 
 
 class Runway:

@@ -15,7 +15,8 @@ from tests.processes import wait_until
 from tests.queueing import start_worker, state
 from workers import dispatcher
 from workers.dispatcher import Dispatcher
-from workers.runway import Runway, RunwayDown
+from workers.runway import Runway
+from workers.runway_errors import RunwayDown
 
 A, B = uuid4(), uuid4()
 

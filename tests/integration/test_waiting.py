@@ -14,7 +14,8 @@ from tests.queueing import claim_one, start_worker, state
 from workers.dashboard.waiting import Answer, explain
 from workers.dashboard.waiting_facts import peek, read_facts
 from workers.dispatcher import Dispatcher
-from workers.runway import Runway, RunwayDown
+from workers.runway import Runway
+from workers.runway_errors import RunwayDown
 
 Undo = Callable[[Connection], object]
 

@@ -16,7 +16,7 @@ from workers.cli import app
 try:
     app(["queues", "--help"])
 finally:
-    print(*(name for name in sys.modules if name.startswith(("workers.", "redis"))))
+    print(*sys.modules)
 """
 
 
@@ -54,4 +54,4 @@ def test_a_command_loads_no_other_command_and_nothing_of_what_does_the_work() ->
 
     assert "workers.cli.queues" in loaded
     assert not {f"workers.cli.{name}" for name in GROUPS.keys() - {"queues"}} & loaded
-    assert not {"workers.cli.operations", "workers.actors", "workers.child"} & loaded
+    assert not {"workers.cli.operations", "workers.actors", "workers.child", "redis"} & loaded

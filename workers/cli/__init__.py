@@ -18,7 +18,7 @@ from db.migrate import MigrationError
 from workers import log
 from workers.cli import console
 from workers.config import ConfigError
-from workers.runway import RunwayDown
+from workers.runway_errors import RunwayDown
 
 # The module that registers a command, and of a group what it is for as well.
 COMMANDS = {

@@ -27,7 +27,8 @@ from workers.dealing import InFlight, Rules
 from workers.dispatcher import LANES_MAX
 from workers.jobs import LONG_QUEUES, LOOP_QUEUES
 from workers.load import runway_jobs
-from workers.runway import EPOCH_KEY, RunwayDown, connect, translated
+from workers.runway import EPOCH_KEY, connect, translated
+from workers.runway_errors import RunwayDown
 from workers.sharing import share_slots
 
 REDIS_S_MAX = 1.0
