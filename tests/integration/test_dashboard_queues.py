@@ -199,4 +199,4 @@ def test_holds_rates_and_limits_are_shown(conn: Connection, desk: Desk) -> None:
 def test_a_retry_plan_reads_as_it_is_kept() -> None:
     told = plan_words(KINDS["index_source"].retry)
 
-    assert told == "3 tries; again after 5.0 s, 15 s, up to 25% later"
+    assert told == "3 tries; again after 5 s, 15 s, up to 25% later"

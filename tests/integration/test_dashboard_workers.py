@@ -75,7 +75,7 @@ def test_a_job_that_runs_longer_than_its_kind_usually_does_is_marked(
         "UPDATE worker.jobs SET started_at = now() - interval '9 min' WHERE id = %s", (job.id,)
     )
 
-    assert "9.0 min, usually under 2.0 s" in words(desk.browser("viewer").get("/workers"))
+    assert "9.0 min, usually under 2 s" in words(desk.browser("viewer").get("/workers"))
 
 
 def test_a_drain_is_asked_for_noted_and_shown(desk: Desk, conn: Connection) -> None:

@@ -129,11 +129,11 @@ def test_the_ruler_is_logarithmic_and_nothing_leaves_it() -> None:
     assert place(10**9) == 1
     assert place(0) == 0
     assert 'cx="100%"' in drawn
-    assert "p50 over 1.0 h" in drawn
+    assert "p50 over 1 h" in drawn
 
 
 def test_a_queue_without_history_has_a_ruler_without_a_line() -> None:
     drawn = row("default", waits=Percentiles(None, None, None), oldest_s=None, target_s=60)
 
-    assert "nothing was sent; nothing waits; target 1.0 min" in drawn
+    assert "nothing was sent; nothing waits; target 1 min" in drawn
     assert "<circle" not in drawn

@@ -59,7 +59,7 @@ def test_what_lies_beyond_the_last_bound_is_said_to() -> None:
     found = estimate({"+Inf": 3, "0.1": 1}, BOUNDS, 0.5)
 
     assert found is not None
-    assert found.text == "over 1.0 h"
+    assert found.text == "over 1 h"
 
 
 def test_nothing_counted_has_no_percentile() -> None:

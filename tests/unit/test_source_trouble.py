@@ -74,4 +74,4 @@ def test_why_it_is_slow_says_how_far_it_is() -> None:
         replace(WORKING, took_s=2_460, usual_s=540, progress={"done": 312, "total": 1212})
     )
 
-    assert told == "41 min for one run, usual 9.0 min; 312 of 1,212 done"
+    assert told == "41 min for one run, usual 9 min; 312 of 1,212 done"

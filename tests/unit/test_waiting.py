@@ -125,7 +125,7 @@ def test_backoff_says_after_what_and_until_when() -> None:
     (answer,) = explain(replace(OPEN, job=job))
 
     assert (answer.detail, answer.until_at) == ("Attempt 2 failed: status 503.", LATER)
-    assert answer.title == "It rests 5.0 min more before it is tried again"
+    assert answer.title == "It rests 5 min more before it is tried again"
 
 
 def test_an_empty_bucket_says_when_the_next_token_comes() -> None:

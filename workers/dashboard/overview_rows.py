@@ -49,7 +49,7 @@ class QueueRow:
     @property
     def target(self) -> str:
         """In words: it is a round figure."""
-        return duration(self.target_s).replace(".0 ", " ")
+        return duration(self.target_s)
 
     @property
     def css(self) -> str:
