@@ -15,6 +15,8 @@ SQL = load("schedules")
 
 # In a transaction of a few statements; after that Postgres ends the session.
 IDLE_MS_MAX = 5_000
+# For a row that somebody else holds; another look comes soon.
+LOCK_MS_MAX = 1_000
 # A tick of this age is merely a little late; see schedules/times.py.
 LATE_S_MIN = 10.0
 
@@ -149,8 +151,9 @@ def read_clock(conn: Connection) -> datetime:
     return now
 
 
-def limit_idling(conn: Connection) -> None:
-    conn.execute(SQL.limit_idling, {"idle_ms": IDLE_MS_MAX})
+def limit_waits(conn: Connection) -> None:
+    """In this transaction."""
+    conn.execute(SQL.limit_waits, {"idle_ms": IDLE_MS_MAX, "lock_ms": LOCK_MS_MAX})
 
 
 def claim_tick(
@@ -184,19 +187,23 @@ def plan(conn: Connection, name: str, *, next_at: datetime | None) -> None:
     conn.execute(SQL.plan, {"name": name, "next_at": next_at})
 
 
-def pause(conn: Connection, name: str, *, now: datetime) -> None:
-    conn.execute(SQL.pause, {"name": name, "now": now})
+def pause(conn: Connection, name: str, *, now: datetime) -> bool:
+    """False where it was paused before."""
+    return conn.execute(SQL.pause, {"name": name, "now": now}).rowcount > 0
 
 
-def resume(conn: Connection, name: str, *, now: datetime, next_at: datetime | None) -> None:
-    conn.execute(SQL.resume, {"name": name, "now": now, "next_at": next_at})
+def resume(conn: Connection, name: str, *, now: datetime, next_at: datetime | None) -> bool:
+    """False where it was not paused."""
+    values = {"name": name, "now": now, "next_at": next_at}
+    return conn.execute(SQL.resume, values).rowcount > 0
 
 
 def change_cron(
     conn: Connection, name: str, cron: str | None, *, now: datetime, next_at: datetime | None
-) -> None:
-    """None: the timetable's own again."""
-    conn.execute(SQL.change_cron, {"name": name, "cron": cron, "now": now, "next_at": next_at})
+) -> bool:
+    """None: the timetable's own again. False where it had these times before."""
+    values = {"name": name, "cron": cron, "now": now, "next_at": next_at}
+    return conn.execute(SQL.change_cron, values).rowcount > 0
 
 
 def list_marks(

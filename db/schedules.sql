@@ -3,10 +3,17 @@
 
 -- name: upsert_schedule
 -- One that has other times than before, or was away, begins anew: it owes nothing of the past.
+-- Where nothing changes no row is locked, for somebody else may hold it.
 INSERT INTO worker.schedules AS s
     (name, kind, args, unique_key, cron, missed, catch_up_s, begins_at, next_at)
-VALUES (%(name)s, %(kind)s, %(args)s, %(unique_key)s, %(cron)s, %(missed)s, %(catch_up_s)s,
-        %(now)s, %(next_at)s)
+SELECT %(name)s::text, %(kind)s::text, %(args)s::jsonb, %(unique_key)s::text, %(cron)s::text,
+       %(missed)s::text, %(catch_up_s)s::int, %(now)s::timestamptz, %(next_at)s::timestamptz
+WHERE NOT EXISTS (
+    SELECT FROM worker.schedules AS known
+    WHERE known.name = %(name)s AND known.retired_at IS NULL
+      AND (known.kind, known.args, known.cron, known.missed, known.catch_up_s)
+          = (%(kind)s, %(args)s, %(cron)s, %(missed)s, %(catch_up_s)s)
+      AND known.unique_key IS NOT DISTINCT FROM %(unique_key)s)
 ON CONFLICT (name) DO UPDATE
 SET (kind, args, unique_key, cron, missed, catch_up_s, retired_at) =
         (excluded.kind, excluded.args, excluded.unique_key, excluded.cron, excluded.missed,
@@ -53,9 +60,11 @@ UPDATE worker.schedules SET begins_at = %(now)s WHERE begins_at > %(now)s
 -- name: read_clock
 SELECT now()
 
--- name: limit_idling
--- A scheduler that freezes between its tick and its commit would hold up all others.
-SELECT set_config('idle_in_transaction_session_timeout', %(idle_ms)s::text, true)
+-- name: limit_waits
+-- A scheduler that freezes between its tick and its commit would hold up all others, and a row
+-- that somebody keeps locked would hold up all other schedules.
+SELECT set_config('idle_in_transaction_session_timeout', %(idle_ms)s::text, true),
+       set_config('lock_timeout', %(lock_ms)s::text, true)
 
 -- name: claim_tick
 -- The lock makes pausing wait for a tick under way: after it, nothing fires. What was skipped
@@ -91,7 +100,7 @@ UPDATE worker.schedules SET next_at = %(next_at)s
 WHERE name = %(name)s AND paused_at IS NULL AND next_at IS DISTINCT FROM %(next_at)s
 
 -- name: pause
-UPDATE worker.schedules SET paused_at = coalesce(paused_at, %(now)s) WHERE name = %(name)s
+UPDATE worker.schedules SET paused_at = %(now)s WHERE name = %(name)s AND paused_at IS NULL
 
 -- name: resume
 -- What it missed is skipped: an operator stopped it on purpose.
@@ -107,7 +116,7 @@ SET cron_override = %(cron)s,
                CASE WHEN same THEN s.next_at ELSE %(next_at)s END
         FROM (VALUES (coalesce(s.cron_override, s.cron) = coalesce(%(cron)s, s.cron)))
             AS times (same))
-WHERE name = %(name)s
+WHERE name = %(name)s AND cron_override IS DISTINCT FROM %(cron)s
 
 -- name: list_marks
 -- For timelines, newest first, with what became of their jobs.

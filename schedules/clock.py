@@ -8,7 +8,8 @@ that jump fire anything twice.
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -29,6 +30,9 @@ from workers.payloads import encode
 SWEEP_S = 1.0
 
 RETRY_S = 0.5
+
+# Operational errors of one statement: Postgres is there.
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +68,12 @@ class Clock:
 
     def run(self, conn: Connection, stopped: threading.Event) -> None:
         """Look at every alarm and every sweep. Raises one of AWAY when Postgres goes away."""
-        with conn.transaction():
-            announce(conn, self._timetable, now=schedules.read_clock(conn))
+        announced = False
         self._alarms.start()
         try:
             while not stopped.is_set():
                 self._alarm.clear()
+                announced = announced or self._announce(conn)
                 self.look(conn)
                 self._alarm.wait(SWEEP_S)
         finally:
@@ -79,14 +83,28 @@ class Clock:
         """Settle what is due; `now` is the database's clock unless given."""
         now, states = self._read(conn, now)
         for schedule in self._timetable:
-            try:
+            with self._going_on(f"schedule {schedule.name} cannot be fired"):
                 self._settle(conn, schedule, states[schedule.name], now=now)
-                self._said.pop(schedule.name, None)
-            except AWAY:
+
+    def _announce(self, conn: Connection) -> bool:
+        """False while somebody holds a row that is to be changed."""
+        with self._going_on("the timetable cannot be written down"), short(conn):
+            announce(conn, self._timetable, now=schedules.read_clock(conn))
+            return True
+        return False
+
+    @contextmanager
+    def _going_on(self, trouble: str) -> Iterator[None]:
+        """One that cannot be fired holds up no other, and is said once; it shows as late."""
+        try:
+            yield
+            self._said.pop(trouble, None)
+        except psycopg.Error as error:
+            if isinstance(error, AWAY) and not isinstance(error, BUSY):
                 raise
-            except psycopg.Error as error:
-                # One that cannot be fired holds up no other; it shows as late.
-                self._say(schedule.name, f"cannot be fired: {error}")
+            if self._said.get(trouble) != str(error):
+                log.error("%s: %s", trouble, error)
+                self._said[trouble] = str(error)
 
     def _read(self, conn: Connection, now: datetime | None) -> tuple[datetime, dict[str, State]]:
         with conn.transaction():
@@ -114,14 +132,8 @@ class Clock:
         for fire_at in due.fired:
             fire(conn, schedule, fire_at=fire_at, now=now)
         if due.next_at != state.next_at:
-            with conn.transaction():
+            with short(conn):
                 schedules.plan(conn, schedule.name, next_at=due.next_at)
-
-    def _say(self, name: str, message: str) -> None:
-        """Once, not at every look."""
-        if self._said.get(name) != message:
-            log.error("schedule %s %s", name, message)
-            self._said[name] = message
 
 
 class Alarms:
@@ -182,6 +194,14 @@ def announce(conn: Connection, timetable: Sequence[Schedule], *, now: datetime) 
     schedules.retire_others(conn, [schedule.name for schedule in timetable])
 
 
+@contextmanager
+def short(conn: Connection) -> Iterator[None]:
+    """A transaction that neither waits for others for long nor lets them wait."""
+    with conn.transaction():
+        schedules.limit_waits(conn)
+        yield
+
+
 def fire(
     conn: Connection,
     schedule: Schedule,
@@ -191,8 +211,7 @@ def fire(
     made_up: bool = False,
 ) -> int | None:
     """The tick and its job, or neither; None when the tick was fired or the schedule is paused."""
-    with conn.transaction():
-        schedules.limit_idling(conn)
+    with short(conn):
         claimed = schedules.claim_tick(
             conn, schedule.name, fire_at=fire_at, now=now, made_up=made_up
         )
@@ -211,8 +230,7 @@ def fire(
 def skip(
     conn: Connection, schedule: Schedule, fire_at: Sequence[datetime], *, now: datetime
 ) -> None:
-    with conn.transaction():
-        schedules.limit_idling(conn)
+    with short(conn):
         schedules.skip_ticks(conn, schedule.name, fire_at=fire_at, now=now)
     log.warning(
         "schedule %s skipped %d missed ticks, %s to %s",

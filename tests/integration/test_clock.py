@@ -149,6 +149,35 @@ def test_a_tick_that_cannot_enqueue_is_late_and_holds_up_no_other(
     assert [late.name for late in schedules.list_late(conn)] == ["hourly"]
 
 
+def test_a_row_that_somebody_holds_holds_up_no_other_schedule(
+    conn: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "LOCK_MS_MAX", 100)
+    other = replace(HOURLY, name="other", payload=Prune())
+    known_for(conn, timedelta(hours=2), HOURLY, other)
+
+    with connect(database_url) as holder, connect(database_url) as scheduler:
+        holder.execute("SELECT FROM worker.schedules WHERE name = 'hourly' FOR UPDATE")
+        Beginning((replace(HOURLY, cron="30 * * * *"), other)).run(scheduler, threading.Event())
+    held = (ticks(conn), len(ticks(conn, "other")))
+    look(database_url, HOURLY, other)
+
+    assert held == ([], 1)
+    assert len(ticks(conn)) == 1
+
+
+class Beginning(Clock):
+    """Ends after its first look."""
+
+    def run(self, conn: Connection, stopped: threading.Event) -> None:
+        self._ending = stopped
+        super().run(conn, stopped)
+
+    def look(self, conn: Connection, *, now: datetime | None = None) -> None:
+        super().look(conn, now=now)
+        self._ending.set()
+
+
 def test_a_frozen_scheduler_holds_up_no_other(
     conn: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
