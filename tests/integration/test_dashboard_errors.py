@@ -9,6 +9,7 @@ import pytest
 from db import jobs
 from db.errors import Group
 from db.jobs import Finish
+from db.migrate import MIGRATIONS
 from db.pool import Connection
 from tests.dashboard_world import Browser, Desk, open_desk
 from tests.queueing import claim_one, start_worker
@@ -76,11 +77,25 @@ SAME = (
     ("at 0xdeadbeef", "at 0x1"),
     ("\x1b[31mred\x1b[0m 1", "red 2"),
     ("file 805f743866591cb5654b0462e0f5f304", "file a5db0e46"),
+    ("user 123 not found", "user 123456789012 not found"),
+    ("cannot open /var/lib/a/b.txt", "cannot open /tmp/x"),
+    (r"C:\Users\ada\b.txt: denied", r"C:\Users\bob\q.txt: denied"),
+    ("at 2026-11-23T10:00:00Z late", "at 2025-01-02 03:04:05.678+02:00 late"),
+    ("[fe80::1]:5432 refused", "[2001:db8::ff]:80 refused"),
+    ("token abcDEF123456789xyz", "token ZZZ999aaa111bbb222"),
+    ("Datei „a.txt“ fehlt", "Datei „b c“ fehlt"),
+    ("Fichier « a » absent", "Fichier « b\u00a0c » absent"),
+    ("ファイル 123 が見つかりません", "ファイル 99 が見つかりません"),
+    ("one\nuser 1 failed", "one\nuser 2 failed"),
+    (f"bad '{'a' * 5_000}'", f"bad '{'b' * 4_000}'"),
 )
 APART = (
     ("Drive is busy (HTTP 503)", "Drive is busy (HTTP 404)"),
     ("https://a.example/ fails", "https://b.example/ fails"),
     ("too large", "too slow"),
+    ("it returned 404", "it returned 500"),
+    ("нет доступа", "не найден"),
+    ("one\ntwo", "one\nthree"),
 )
 
 
@@ -112,6 +127,16 @@ def test_the_place_and_the_type_count(conn: Connection) -> None:
 def test_any_error_has_a_fingerprint(conn: Connection) -> None:
     for text in (None, "", "'" * 9_000, "a" * 1_000_000, "\u202e<b>", 'File "' * 900):
         assert len(group(conn, text, text)) == 12
+
+
+def test_groups_of_before_are_those_of_now_after_an_upgrade(conn: Connection) -> None:
+    job_id = fail(conn, "user 123456789 not found", trace=trace())
+    conn.execute("UPDATE worker.jobs SET error_group = 'of before' WHERE id = %s", (job_id,))
+    path = MIGRATIONS / "20250208000300_mask_more_of_errors.sql"
+
+    conn.execute(path.read_text())
+
+    assert error_group(conn, job_id) == group(conn, "user 1 not found", trace())
 
 
 def test_a_job_that_fails_gets_its_group_and_one_that_completes_none(conn: Connection) -> None:
