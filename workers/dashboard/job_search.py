@@ -22,7 +22,7 @@ from workers.dashboard.job_conditions import conditions_of, is_costly
 # A page may spend so much on its rows; what it cannot find then, "go on" does.
 SEARCH_S_MAX = 0.07
 # And so much on gathering the jobs of a bulk action; the longer one where it was asked to.
-GATHER_S_MAX = 0.12
+GATHER_S_MAX = 0.1
 PATIENT_GATHER_S_MAX = 4.0
 STEP_ROWS_MIN = 1_000
 STEP_ROWS_MAX = 50_000
@@ -109,6 +109,20 @@ class Search:
         if len(rows) > rows_max:
             return Page(rows[:rows_max], place_of(rows[rows_max - 1]), looked, stopped=False)
         return Page(rows, edge, looked, stopped=edge is not None)
+
+    def list_newest(self, gathered: Gathered, *, rows_max: int) -> Page:
+        """Of what was found already, without looking for it again."""
+        ids = gathered.ids[:rows_max]
+        asked = conditions_of(self.wanted, self.now)
+        rows = job_list.list_rows(
+            self._conn,
+            Source("look_at_ids", {"ids": ids}),
+            asked,
+            after=Place(),
+            looked_max=rows_max,
+            rows_max=rows_max,
+        )
+        return Page(rows, None, gathered.looked, stopped=False)
 
     def gather(self, *, ids_max: int, is_patient: bool = False) -> Gathered:
         """All that match, as far as a bulk action goes."""

@@ -124,8 +124,12 @@ class Shown:
     minutes: float
 
 
-def look(search: Search, conn: Connection, asked: Asked) -> View:
-    page = search.list_page(after=asked.after or Place(), rows_max=asked.size)
+def look(search: Search, conn: Connection, asked: Asked, gathered: Gathered | None = None) -> View:
+    """With what an action would take, the newest of that."""
+    if gathered is not None and asked.everything:
+        page = search.list_newest(gathered, rows_max=asked.size)
+    else:
+        page = search.list_page(after=asked.after or Place(), rows_max=asked.size)
     counts = search.count(PREVIEW_COUNT_MAX) if asked.action else search.count()
     states = asked.filter.states()
     total = sum((counts[state] for state in counts if state in states), Counted(0))
@@ -184,13 +188,19 @@ def about(ids: Mapping[str, str | None]) -> About | None:
     return None
 
 
-def preview(search: Search, conn: Connection, asked: Asked) -> Shown:
+def gather(search: Search, asked: Asked) -> Gathered | None:
+    """What an action would take; None without one."""
+    if asked.action is None:
+        return None
+    if asked.everything:
+        return search.gather(ids_max=BULK_MAX, is_patient=asked.is_patient)
+    return Gathered(list(asked.chosen), more=False, stopped=False, looked=0)
+
+
+def preview(conn: Connection, asked: Asked, gathered: Gathered) -> Shown:
     """What the action would do to what is chosen; nothing is changed."""
     assert asked.action is not None
-    found_ids = Gathered(list(asked.chosen), more=False, stopped=False, looked=0)
-    if asked.everything:
-        found_ids = search.gather(ids_max=BULK_MAX, is_patient=asked.is_patient)
-    ids = found_ids.ids
+    ids = gathered.ids
     judged = bulk_rows.judge_jobs(conn, ids, fit=asked.action.name in ("retry", "replay"))
     found = bulk.preview(asked.action, judged)
     waiting = bulk_rows.count_waiting(conn, list(found.by_queue), rows_max=BACKLOG_MAX)
@@ -198,9 +208,9 @@ def preview(search: Search, conn: Connection, asked: Asked) -> Shown:
         preview=found,
         packed=bulk.pack(found.ids),
         matching=len(ids),
-        more=found_ids.more,
-        stopped=found_ids.stopped,
-        looked=found_ids.looked,
+        more=gathered.more,
+        stopped=gathered.stopped,
+        looked=gathered.looked,
         backlog={
             queue: (waiting[queue], waiting[queue] + number)
             for queue, number in found.by_queue.items()

@@ -55,10 +55,9 @@ def show_jobs(site: Site, request: Request) -> Response:
         if fields.get("add", "").strip():
             return RedirectResponse(asked.at(), 303, headers=SAFE)
         search = Search(conn, asked.filter)
-        view = job_view.look(search, conn, asked)
-        preview = None
-        if asked.action is not None:
-            preview = job_view.preview(search, conn, asked)
+        gathered = job_view.gather(search, asked)
+        view = job_view.look(search, conn, asked, gathered)
+        preview = None if gathered is None else job_view.preview(conn, asked, gathered)
     return site.show(
         request,
         "jobs.html",
