@@ -1,7 +1,8 @@
 """The dashboard on much history while jobs flow: how fast each page answers, and what it costs.
 
-BENCH_JOBS is how many job rows there are (2,000,000), BENCH_REQUESTS how often each page is asked
-for (40), BENCH_PARTS chooses of pages and cost. The slowest pages come first.
+BENCH_JOBS is how many job rows there are (2,000,000), BENCH_SHAPE how they are spread (even or
+skewed), BENCH_REQUESTS how often each page is asked for (40), BENCH_PARTS chooses of pages, cost
+and live. The slowest pages come first.
 """
 
 import os
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
-from urllib.parse import quote
 
 import httpx
 import psutil
@@ -24,12 +24,12 @@ from db import operators
 from db.embedded import Services, serve
 from db.migrate import migrate
 from db.pool import Connection, connect
-from tests.benchmarks.dashboard_rows import fill
+from tests.benchmarks.dashboard_addresses import addresses
+from tests.benchmarks.dashboard_rows import SHAPES, fill
 from tests.browsing import READY
 from tests.processes import Avivro, avivro, wait_until
 from workers.dashboard import sessions
 from workers.dashboard.sessions import COOKIE
-from workers.dashboard.site import PAGES
 
 JOBS = 2_000_000
 REQUESTS = 40
@@ -41,67 +41,8 @@ REPETITIONS = 4
 WATCHERS = 3
 WATCHED = ("/", "/jobs", "/queues")
 BEAT_S = 3.0
-
-FILTERS = (
-    "state:available",
-    "state:discarded",
-    "state:completed",
-    "state:retryable",
-    "state:discarded kind:index_source",
-    "state:completed kind:send_email",
-    "kind:index_source",
-    "queue:webhooks",
-    "tenant:00000000-0000-4000-8000-000000000001",
-    "tenant:00000000-0000-4000-8000-0000000000ff",
-    "tenant:00000000-0000-4000-8000-ffffffffffff",
-    "error:RateLimited",
-    'error:"no such words anywhere"',
-    "args.source_id:c4ca4238-a0b9-2382-0dcc-509a6f75849b",
-    "args.source_id:00000000-0000-0000-0000-000000000000",
-    "age>6d",
-    "age<5m",
-    "ran>3s",
-    "ran>1h",
-    "attempt>=3 state:completed",
-    "-state:completed",
-    "-kind:probe state:discarded error:404",
-    "finished<1h state:discarded",
-    "created>2020-01-01",
-    "id:1000000",
-)
-
-
-OTHER_LISTS = (
-    "/?range=24h",
-    "/jobs?limit=50",
-    "/errors?window=7d",
-    "/knowledge?status=failed",
-    "/webhooks?q=hooks7",
-    "/email?status=failed",
-    "/email?q=reader77",
-    "/tenants?q=owner77",
-    "/queues/default",
-    "/schedules/prune",
-    "/runbooks",
-    "/runbooks/queue-age",
-    "/operators",
-    "/account",
-)
-# Lines as they are typed, for what may come next.
-TYPED = ("", "kind:", "tenant:own", "group:", "error:Rate", "args.")
-SETTLED = "/email/settle-all?status=uncertain&outcome=sent"
-# The address of a page, and which it is asked for.
-ROWS = {
-    "/jobs/{}": "SELECT max(id) FROM worker.jobs UNION ALL SELECT min(id) FROM worker.jobs",
-    "/errors/{}": "SELECT error_group FROM worker.jobs WHERE error_group IS NOT NULL"
-    " GROUP BY 1 ORDER BY count(*) DESC LIMIT 2",
-    "/tenants/{}": "SELECT tenant FROM worker.jobs WHERE tenant IS NOT NULL LIMIT 1",
-    "/knowledge/{}": "SELECT id FROM public.knowledge_sources WHERE status = 'failed' LIMIT 1",
-    "/webhooks/{}": "SELECT id FROM public.webhooks LIMIT 1",
-    "/webhooks/{}/recover?since=2020-01-01T00:00": "SELECT id FROM public.webhooks LIMIT 1",
-    "/webhooks/deliveries/{}": "SELECT id FROM public.webhook_deliveries LIMIT 1",
-    "/email/{}": "SELECT id FROM public.email_logs WHERE status = 'failed' LIMIT 1",
-}
+WINDOWS = 10
+LIVE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -120,13 +61,15 @@ class Timing:
 def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     jobs = int(os.environ.get("BENCH_JOBS", JOBS))
-    parts = [part for part in os.environ.get("BENCH_PARTS", "pages,cost").split(",") if part]
+    shape = os.environ.get("BENCH_SHAPE", SHAPES[0])
+    parts = [part for part in os.environ.get("BENCH_PARTS", "pages,cost,live").split(",") if part]
     with TemporaryDirectory(prefix="avivro-bench-") as home, serve(Path(home)) as services:
         assert services.database_url is not None
         migrate(services.database_url)
         with connect(services.database_url, autocommit=True) as conn:
             print_settings(conn)
-            fill(conn, jobs)
+            print(f"{jobs:,} jobs, {shape}")
+            fill(conn, jobs, shape=shape)
             with running(services, Path(home) / "run") as base:
                 for name, part in PARTS.items():
                     if name in parts:
@@ -193,37 +136,6 @@ def print_pages(conn: Connection, url: str, base: str) -> None:
         )
 
 
-def addresses(conn: Connection) -> list[str]:
-    lists = [path for path, _, _ in PAGES]
-    filtered = [f"/jobs?q={quote(text)}" for text in FILTERS]
-    typed = [f"/jobs/suggest?q={quote(text)}" for text in TYPED]
-    return [*lists, *OTHER_LISTS, *filtered, *typed, *previews(), *details(conn)]
-
-
-def previews() -> list[str]:
-    """What each bulk action would do; those of jobs over the most that one takes."""
-    jobs = [
-        f"/jobs?q={quote(text)}&preview={action}&all=1"
-        for text, action in (
-            ("state:discarded", "retry"),
-            ("state:available,scheduled", "cancel"),
-            ("state:retryable", "discard"),
-            ("state:completed", "replay"),
-            ("-state:completed kind:index_source", "priority"),
-        )
-    ]
-    return [*jobs, "/knowledge/index-all?status=failed", SETTLED]
-
-
-def details(conn: Connection) -> list[str]:
-    """A page of each that has one: the newest and the oldest job, any of the others."""
-    found = []
-    for pattern, statement in ROWS.items():
-        rows = conn.execute(statement.encode()).fetchall()
-        found += [pattern.format(row[0]) for row in rows]
-    return found
-
-
 def measure(client: httpx.Client, path: str, requests: int) -> Timing:
     times_ms = []
     answer = client.get(path)
@@ -258,9 +170,11 @@ def flow(url: str) -> Iterator[None]:
 
     thread = threading.Thread(target=enqueue)
     thread.start()
-    yield
-    stopped.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 # Cost: the same drain with nobody and with some who watch.
@@ -273,9 +187,9 @@ def print_cost(conn: Connection, url: str, base: str) -> None:
     for _ in range(REPETITIONS):
         unwatched = drain(conn)
         with watching(url, base):
-            began_at, before_s = time.monotonic(), cpu_s(conn)
+            began_at, before_s = time.monotonic(), sum(cpu_s(conn))
             watched = drain(conn)
-            spent_ms.append(1_000 * (cpu_s(conn) - before_s) / (time.monotonic() - began_at))
+            spent_ms.append(1_000 * (sum(cpu_s(conn)) - before_s) / (time.monotonic() - began_at))
         alone.append(unwatched)
         ratios.append(watched / unwatched)
     print(
@@ -290,14 +204,17 @@ def print_cost(conn: Connection, url: str, base: str) -> None:
     )
 
 
-def cpu_s(conn: Connection) -> float:
+def cpu_s(conn: Connection) -> tuple[float, float]:
     """Processor time so far of the dashboard's process, and of what Postgres does for it."""
     rows = conn.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'avivro dashboard%'"
     ).fetchall()
-    found = [each for each in psutil.Process().children() if is_dashboard(each)]
-    found += [psutil.Process(pid) for (pid,) in rows]
-    return sum(sum(each.cpu_times()[:2]) for each in found)
+    own = [each for each in psutil.Process().children() if is_dashboard(each)]
+    return spent_s(own), spent_s([psutil.Process(pid) for (pid,) in rows])
+
+
+def spent_s(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 def is_dashboard(process: psutil.Process) -> bool:
@@ -329,26 +246,50 @@ def is_drained(conn: Connection) -> bool:
 
 
 @contextmanager
-def watching(url: str, base: str) -> Iterator[None]:
-    """Windows that ask for their page again at each beat, as live.js does."""
+def watching(url: str, base: str, windows: int = WATCHERS, *, ask: bool = True) -> Iterator[None]:
+    """Windows with their stream, which ask for their page again at each beat, as live.js does."""
     stopped = threading.Event()
 
     def watch(path: str) -> None:
-        with log_in(url, base) as client:
-            while not stopped.is_set():
-                client.get(path)
-                stopped.wait(BEAT_S)
+        with log_in(url, base) as client, client.stream("GET", "/live") as beats:
+            for _ in beats.iter_text():
+                if stopped.is_set():
+                    return
+                if ask:
+                    client.get(path)
 
     threads = [
         threading.Thread(target=watch, args=(WATCHED[place % len(WATCHED)],))
-        for place in range(WATCHERS)
+        for place in range(windows)
     ]
     for thread in threads:
         thread.start()
-    yield
-    stopped.set()
-    for thread in threads:
-        thread.join()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+# Live updates: what windows cost that only stay open.
+
+
+def print_live(conn: Connection, url: str, base: str) -> None:
+    for words, windows, ask in (
+        ("nobody watches", 0, False),
+        (f"{WINDOWS} windows hear the beats alone", WINDOWS, False),
+        (f"{WINDOWS} windows ask for {', '.join(WATCHED)} at each", WINDOWS, True),
+    ):
+        with flow(url), watching(url, base, windows, ask=ask):
+            time.sleep(BEAT_S)
+            began_at, before = time.monotonic(), cpu_s(conn)
+            time.sleep(LIVE_S)
+            own, postgres = (
+                1_000 * (now - then) / (time.monotonic() - began_at)
+                for now, then in zip(cpu_s(conn), before, strict=True)
+            )
+        print(f"{words}: {own:.0f} ms/s in the dashboard, {postgres:.0f} ms/s in Postgres")
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -356,4 +297,4 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-PARTS = {"pages": print_pages, "cost": print_cost}
+PARTS = {"pages": print_pages, "cost": print_cost, "live": print_live}
