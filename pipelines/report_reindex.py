@@ -8,6 +8,7 @@ from db.fence import Fence
 from db.notifications import Notice
 from db.sources import Agent
 from db.waits import Waited
+from pipelines.counting import plural
 
 NAMES_MAX = 5
 NAME_CHARS_MAX = 80
@@ -52,8 +53,9 @@ def describe(agent: str, counts: Waited, names: Sequence[str]) -> str:
     if not names:
         return f"The sources of {agent} could not be indexed again. Nothing of them was lost."
     return (
-        f"{counts.failed} of {counts.ended} sources of {agent} could not be indexed again: "
-        f"{list_names(names, counts.failed)}. What was indexed of them before stays searchable."
+        f"{counts.failed} of {plural(counts.ended, 'source')} of {agent} could not be indexed"
+        f" again: {list_names(names, counts.failed)}."
+        " What was indexed of them before stays searchable."
     )
 
 

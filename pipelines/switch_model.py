@@ -13,6 +13,7 @@ from db.fence import Fence
 from db.pool import Connection
 from db.sources import Agent
 from pipelines.change_model import SOURCES_MAX, tell
+from pipelines.counting import noun
 from pipelines.report_reindex import NAMES_MAX, list_names
 
 RETIRED_ROWS = 1000
@@ -78,7 +79,7 @@ def give_up(db: Fence, agent: Agent, message: str) -> dict[str, Any]:
 def describe_failure(agent: Agent, failed: int, names: Sequence[str], why: str) -> str:
     which = f": {list_names(names, failed)}" if names else ""
     reason = f" ({why[:WHY_CHARS_MAX]})" if why else ""
-    what = "source" if failed == 1 else "sources"
+    what = noun(failed, "source")
     return (
         f"{agent.name} keeps its embedding model, because {failed} {what} could not be embedded "
         f"with the new one{which}{reason}. Everything stays searchable as it was; what was paid "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from pipelines.counting import plural
 from workers.spans import span
 
 Level = Literal["stop", "hold"]
@@ -62,4 +63,4 @@ def jobs_in_words(number: int, most: int) -> str:
     """312 jobs; more than 1,000 jobs."""
     if number > most:
         return f"more than {most:,} jobs"
-    return "1 job" if number == 1 else f"{number:,} jobs"
+    return plural(number, "job")

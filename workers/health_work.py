@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import sqrt
 
 from db.health import Discards, Lost
+from pipelines.counting import plural
 from workers.finding import Finding, since
 from workers.health_facts import (
     CONNECTIONS_SHARE,
@@ -100,8 +101,8 @@ def judge_providers(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             key=f"provider:{calls.provider}",
             level="hold",
-            title=f"{calls.provider} fails: {calls.failed} of {total} calls",
-            evidence=f"Of {total} calls {since(calls.since, facts.now)}, "
+            title=f"{calls.provider} fails: {calls.failed} of {plural(total, 'call')}",
+            evidence=f"Of {plural(total, 'call')} {since(calls.since, facts.now)}, "
             f"{calls.failed} failed{limited}. Jobs that need it are tried again later.",
             do="Look at the provider's status page and at the key's limits; pause the kinds that "
             "need it if it lasts.",
@@ -126,7 +127,8 @@ def judge_counts(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             key="webhooks_disabled",
             level="hold",
-            title=f"{facts.webhooks.number} webhooks were cut off within an hour",
+            title=f"{plural(facts.webhooks.number, 'webhook was', 'webhooks were')} cut off within"
+            " an hour",
             evidence="Their endpoints failed for days, or answered 410. So many at a time "
             "may be our own network.",
             do="See whether they share a host; switch them on again once requests leave.",
@@ -134,7 +136,7 @@ def judge_counts(facts: Facts) -> Iterator[Finding]:
             links=(("Webhooks", "/webhooks"),),
         )
     if facts.differences.number and facts.differences.since is not None:
-        days = "1 day" if facts.differences.number == 1 else f"{facts.differences.number} days"
+        days = plural(facts.differences.number, "day")
         yield Finding(
             key="stats_differences",
             level="hold",

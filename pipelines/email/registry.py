@@ -190,7 +190,7 @@ TEMPLATES = {
         Template(
             "weekly_digest",
             "Your week with Avivro: {{ conversations | number }} "
-            "conversation{{ '' if conversations == 1 else 's' }}",
+            "{{ conversations | noun('conversation') }}",
             DIGEST,
             "you get a summary every week",
             (

@@ -9,6 +9,7 @@ import css_inline
 from jinja2 import PackageLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import SandboxedEnvironment
 
+from pipelines.counting import noun
 from pipelines.email import fields, formats
 from pipelines.email.derive import derive
 from pipelines.email.fields import Setting, WrongValue
@@ -31,6 +32,7 @@ PAPER = SandboxedEnvironment(
 PAPER.filters |= {
     "cut": fields.cut,
     "number": formats.number,
+    "noun": noun,
     "money": formats.money,
     "unit_price": formats.unit_price,
     "day": formats.day,

@@ -71,7 +71,7 @@ def test_a_conversation_in_the_range_is_scored_whole_and_the_command_says_so(
     printed = run("backfill", world.agent_id, "--to", "2026-03-02")
     result = world.run()
 
-    assert "1 messages of 1 conversations" in printed
+    assert "1 message of 1 conversation" in printed
     assert "and what else has no score in these" in " ".join(printed.split())
     assert result["messages"] == 2
 
@@ -88,7 +88,7 @@ def test_what_has_a_score_is_only_scored_again_when_asked_to(world: Scoring) -> 
     world.run()
 
     assert "0 messages of 0 conversations" in without
-    assert "1 messages of 1 conversations" in again
+    assert "1 message of 1 conversation" in again
     assert (forgotten, len(world.judge.asked)) == (0, 2)
     assert world.count("sentiment_analysis") == 2
 

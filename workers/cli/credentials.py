@@ -4,6 +4,7 @@ import typer
 
 from db import credentials
 from db.pool import Connection, connect
+from pipelines.counting import plural
 from pipelines.sealing import HOW_TO_MAKE, Keyring, parse_keys
 from workers import config
 from workers.cli import auditing, console
@@ -44,10 +45,10 @@ def rotate(why: WhyOption = auditing.UNSAID, as_json: console.JsonOption = False
 def check(conn: Connection, key: str) -> tuple[str, bool, str]:
     """For `avivro doctor`: whether the credentials of sources can be used, and are sealed."""
     count, clear = credentials.count_credentials(conn)
+    detail = f"{plural(count, 'source has', 'sources have')} some"
     if not key:
         advice = f"CREDENTIALS_KEY is not set; {HOW_TO_MAKE}"
-        return ("credentials", count == 0, f"{count} sources have some, {advice}")
-    detail = f"{count} sources have some"
+        return ("credentials", count == 0, f"{detail}, {advice}")
     if clear:
         detail += f"; {clear} are in the clear until their first use or `avivro credentials rotate`"
     return ("credentials", True, detail)

@@ -15,6 +15,7 @@ from db import demo as statements
 from db import sources
 from db.pool import Connection, connect
 from db.sources import SourceProgress
+from pipelines.counting import plural
 from workers import config, sample, stack
 from workers.answering import Question
 from workers.cli import console, knowledge, search
@@ -112,7 +113,7 @@ def sample_pages() -> list[str]:
 
 
 def index(conn: Connection, found: Config, ids: Sequence[UUID]) -> list[SourceProgress]:
-    console.err.print(f"indexing {len(ids)} sources through the queue ...")
+    console.err.print(f"indexing {plural(len(ids), 'source')} through the queue ...")
     with stack.running(found):
         return knowledge.follow(conn, ids)
 

@@ -12,6 +12,7 @@ from db import job_logs, jobs, waits
 from db.jobs import Job
 from db.pool import Connection
 from db.waits import Waited
+from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -77,7 +78,9 @@ def show(job_id: int, as_json: console.JsonOption = False) -> None:
 
 def tell(waited_for: Waited) -> str:
     counts = {name: count for name, count in asdict(waited_for).items() if count}
-    return f"{waited_for.asked} jobs: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+    return f"{plural(waited_for.asked, 'job')}: " + ", ".join(
+        f"{n} {name}" for name, n in counts.items()
+    )
 
 
 @app.command("retry")

@@ -10,6 +10,7 @@ import typer
 from db import models, sources
 from db.models import Estimate
 from db.pool import Connection
+from pipelines.counting import noun, plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -110,9 +111,12 @@ def agree(found: Estimate, *, yes: bool) -> None:
 def print_estimate(found: Estimate, *, to_stderr: bool = False) -> None:
     out = console.err if to_stderr else console.out
     out.print(
-        f"{found.chunks:,} chunks, {found.tokens:,} tokens with {found.model or 'no model yet'}: "
-        f"{found.chunks_kept:,} chunks stay, {found.chunks_recalled:,} vectors are remembered, "
-        f"{found.chunks_paid:,} chunks with {found.tokens_paid:,} tokens are to be embedded",
+        f"{plural(found.chunks, 'chunk')}, {plural(found.tokens, 'token')} with "
+        f"{found.model or 'no model yet'}: "
+        f"{plural(found.chunks_kept, 'chunk stays', 'chunks stay')}, "
+        f"{plural(found.chunks_recalled, 'vector is', 'vectors are')} remembered, "
+        f"{plural(found.chunks_paid, 'chunk')} with {plural(found.tokens_paid, 'token')} "
+        f"{noun(found.chunks_paid, 'is', 'are')} to be embedded",
         highlight=False,
     )
     out.print(f"cost: {money(found.cost_usd)}; at most {money(found.cost_usd_max)}")

@@ -10,6 +10,7 @@ from db import jobs, metrics, processes
 from db.embedded import describe
 from db.migrate import migrate, status
 from db.pool import Connection, connect
+from pipelines.counting import plural
 from workers import config, health, runway, stack
 from workers.alert_ways import open_ways
 from workers.cli import console, credentials, judge, stats
@@ -59,7 +60,9 @@ def run_migrate(
         return
     for migration in applied:
         console.out.print(f"applied {migration.version} {migration.name}", highlight=False)
-    console.out.print(f"{len(applied)} migrations applied" if applied else "nothing to migrate")
+    console.out.print(
+        f"{plural(len(applied), 'migration')} applied" if applied else "nothing to migrate"
+    )
 
 
 def print_status(url: str, *, as_json: bool) -> None:
@@ -176,7 +179,9 @@ def version(conn: Connection) -> str:
 def check_schema(conn: Connection, url: str, found: Config) -> list[Check]:
     missing = [migration.name for migration, applied in status(url) if not applied]
     if missing:
-        return [("schema", False, f"{len(missing)} migrations missing: run `avivro migrate`")]
+        return [
+            ("schema", False, f"{plural(len(missing), 'migration')} missing: run `avivro migrate`")
+        ]
     return [
         ("schema", True, "all migrations applied"),
         check_kinds(conn),
@@ -192,14 +197,18 @@ def check_kinds(conn: Connection) -> Check:
     in_database = {row["kind"]: row["args"] for row in jobs.list_kinds(conn)}
     in_code = {name: args_schema(kind.payload) for name, kind in KINDS.items()}
     same = in_database == in_code
-    return ("job kinds", same, f"{len(in_code)} kinds" if same else "run `avivro migrate`")
+    return (
+        "job kinds",
+        same,
+        f"{plural(len(in_code), 'kind')}" if same else "run `avivro migrate`",
+    )
 
 
 def check_workers(conn: Connection) -> Check:
     roles = [process.role for process in processes.list_live(conn)]
     waiting = sum(depth.jobs for depth in metrics.count_jobs(conn) if depth.state == "available")
     detail = f"{roles.count('worker')} workers, {roles.count('dispatcher')} dispatchers live, "
-    detail += f"{waiting} jobs wait"
+    detail += f"{plural(waiting, 'job waits', 'jobs wait')}"
     stuck = waiting > 0 and not {"worker", "dispatcher"} <= set(roles)
     return ("processes", not stuck, detail + (": start `avivro up`" if stuck else ""))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.counting import plural
 from workers.cli import console
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def preview(
     index.write_text(INDEX.format(sections="\n".join(map(section, previews))), encoding="utf-8")
     if screenshots:
         take_screenshots(out, [each.name for each in previews])
-    console.err.print(f"wrote {len(previews)} mails, look at {index}", highlight=False)
+    console.err.print(f"wrote {plural(len(previews), 'mail')}, look at {index}", highlight=False)
 
 
 def render_samples() -> Iterator[Preview]:

@@ -8,6 +8,7 @@ import typer
 
 from db import prices
 from db.prices import Price, Terms, Unpriced
+from pipelines.counting import noun, plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -118,7 +119,11 @@ def reprice(
             total += count
             if count < BATCH_ROWS:
                 break
-    console.out.print(f"{total} rows of {model} have a price now", highlight=False, markup=False)
+    console.out.print(
+        f"{plural(total, 'row')} of {model} {noun(total, 'has', 'have')} a price now",
+        highlight=False,
+        markup=False,
+    )
 
 
 def in_utc(moment: datetime | None) -> datetime | None:

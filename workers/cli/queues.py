@@ -12,6 +12,7 @@ from db import lanes, metrics, processes
 from db.lanes import Pause
 from db.metrics import Depth
 from db.pool import Connection
+from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption, user_name
 from workers.cli.services import database
@@ -141,9 +142,12 @@ def pause(
         recalled = lanes.pause(
             conn, scope=scope, name=name, reason=reason, paused_by=f"cli:{user_name()}"
         )
-        why = reason or auditing.UNSAID
-        auditing.note(conn, f"pause_{scope}", f"{scope} {name}", why=why, recalled=recalled)
-    console.out.print(f"{scope} {name} is paused; {recalled} jobs came back from the runway")
+        if recalled is not None:
+            why = reason or auditing.UNSAID
+            auditing.note(conn, f"pause_{scope}", f"{scope} {name}", why=why, recalled=recalled)
+    console.out.print(
+        f"{scope} {name} is paused; {plural(recalled or 0, 'job')} came back from the runway"
+    )
 
 
 @app.command("resume")

@@ -9,6 +9,7 @@ import typer
 from db import sentiment
 from db.pool import Connection
 from db.sentiment import MarkedPage
+from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -52,8 +53,8 @@ def backfill(
         console.print_json({"conversations": conversations, "messages": messages})
         return
     console.out.print(
-        f"{messages:,} messages of {conversations:,} conversations will be scored, and what else"
-        " has no score in these"
+        f"{plural(messages, 'message')} of {plural(conversations, 'conversation')} will be scored,"
+        " and what else has no score in these"
     )
 
 

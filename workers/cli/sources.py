@@ -9,6 +9,7 @@ import typer
 from db import resyncs, sources
 from db.pool import Connection
 from db.resyncs import ListedSource, Run
+from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -50,7 +51,7 @@ def list_sources(
 
 def next_of(source: ListedSource) -> str:
     if source.paused_at is not None:
-        return f"paused after {source.failures} failures"
+        return f"paused after {plural(source.failures, 'failure')}"
     return shown(source.next_sync_at) or "by hand"
 
 

@@ -10,6 +10,7 @@ import typer
 
 from db import daily_stats, stats_differences
 from db.pool import Connection
+from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
@@ -62,7 +63,8 @@ def recompute(
         console.print_json(total)
         return
     console.out.print(
-        f"{total.changed} rows changed, of {total.days} days of {total.agents} agents",
+        f"{plural(total.changed, 'row')} changed, of {plural(total.days, 'day')}"
+        f" of {plural(total.agents, 'agent')}",
         highlight=False,
     )
 
@@ -152,7 +154,8 @@ def check(conn: Connection) -> tuple[str, bool, str]:
     found = stats_differences.count_differences(conn, days=DIFFERENCES_DAYS)
     if not found.found:
         return ("daily figures", True, f"no difference found in {DIFFERENCES_DAYS} days")
-    detail = f"{found.found} days were stored wrongly, the last was found at {found.last_at}"
+    days = plural(found.found, "day was", "days were")
+    detail = f"{days} stored wrongly, the last was found at {found.last_at}"
     advice = "; all are repaired: worker.stats_differences says which, please report them"
     if found.lasting:
         advice = f"; {found.lasting} are not repaired yet: run `avivro stats recompute`"

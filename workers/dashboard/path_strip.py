@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from db.history import Call
 from db.overview import NextSchedule, Slots
+from pipelines.counting import plural
 from workers.dashboard.percentiles import Percentiles
 from workers.dashboard.words import capped, count, duration, size
 from workers.finding import Finding
@@ -153,7 +154,7 @@ def workers(seen: Seen) -> Iterable[Markup]:
     served = sum(1 for queue in QUEUES if queue in seen.slots)
     yield Markup("<b>{}</b> of {} queues served").format(served, len(QUEUES))
     slots = sum(each.slots for each in seen.slots.values())
-    hosts = f"{count(seen.hosts)} host{'' if seen.hosts == 1 else 's'}"
+    hosts = plural(seen.hosts, "host")
     yield Markup("<b>{}</b> of {} slots busy, {}").format(count(seen.busy), count(slots), hosts)
 
 

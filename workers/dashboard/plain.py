@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from pipelines.counting import plural
 from workers.dashboard import masks
 
 TRACE_FRAMES_MAX = 60
@@ -63,7 +64,7 @@ def fold(trace: str | None) -> list[Part]:
 
 def tell_folded(parts: list[Part], number: int) -> int:
     if number:
-        frames = "1 frame" if number == 1 else f"{number} frames"
+        frames = plural(number, "frame")
         parts.append(Part("folded", f"{masks.HIDDEN} {frames} of libraries folded"))
     return 0
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from db.backlog import WAITING_MAX, Ended, Hold, KindLimit, Runs
 from db.lanes import Pause
+from pipelines.counting import plural
 from workers.dashboard.flow import Brake, Brakes, Flow
 from workers.dashboard.words import duration
 from workers.jobs import KINDS, LOOP_QUEUES, QUEUES, Kind
@@ -113,11 +114,11 @@ def plan_words(plan: Plan) -> str:
     """5 tries; again after 5 s, 15 s, 45 s …"""
     waits = [plan.delay_s(n, luck=0.0) for n in range(1, plan.max_attempts)]
     if not waits:
-        return "1 try"
+        return plural(1, "try", "tries")
     told = ", ".join(duration(wait_s) for wait_s in waits[:RETRIES_TOLD])
     more = " …" if len(waits) > RETRIES_TOLD else ""
     late = f", up to {plan.jitter:.0%} later" if isinstance(plan, RetryPlan) and plan.jitter else ""
-    return f"{plan.max_attempts} tries; again after {told}{more}{late}"
+    return f"{plural(plan.max_attempts, 'try', 'tries')}; again after {told}{more}{late}"
 
 
 def build(flow: Flow, runs: Mapping[str, Runs], ended: Sequence[Ended]) -> list[QueueRow]:

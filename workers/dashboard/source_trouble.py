@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from db.watched_sources import FAILURES_MIN, Failing, Stale, Working
+from pipelines.counting import plural
 from workers.dashboard.words import duration
 
 # Longer than this is slow, whatever is usual.
@@ -61,7 +62,7 @@ def judge(
 def of_failing(source: Failing, *, now: datetime) -> Trouble:
     why = source.error or "No reason is known."
     if source.failures >= FAILURES_MIN:
-        why = f"{source.failures} refreshes in a row failed. {why}"
+        why = f"{plural(source.failures, 'refresh', 'refreshes')} in a row failed. {why}"
     return Trouble(
         "failing",
         source.id,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from db.lanes import Limit, Pause
 from db.waiting import Blocker, Hold
+from pipelines.counting import noun
 from workers.dashboard import masks
 from workers.dashboard.filtering import quote_name
 from workers.dashboard.words import capped, duration
@@ -185,7 +186,7 @@ def tell_due(facts: Facts) -> Iterator[Answer]:
         yield Answer(
             "blocked",
             f"It waits for {capped(facts.blockers_open, AHEAD_MAX)} unfinished"
-            f" {'job' if facts.blockers_open == 1 else 'jobs'}",
+            f" {noun(facts.blockers_open, 'job')}",
             f"{some}." if some else "All have ended: the next turn of the dispatcher lets it go.",
             links=tuple((str(each.id), f"/jobs/{each.id}") for each in facts.blockers),
         )

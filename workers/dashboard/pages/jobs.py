@@ -13,6 +13,7 @@ from db import job_list
 from db.job_list import Place
 from db.patterns import containing
 from db.pool import Connection
+from pipelines.counting import plural
 from workers.dashboard import bulk, job_view
 from workers.dashboard.bulk import ACTIONS, BULK_MAX, PACE_MAX, PRIORITY_MAX, Action
 from workers.dashboard.bulk_runs import Order, Outcome, carry_out
@@ -224,7 +225,7 @@ def read_priority(form: Form) -> int:
 def tell(order: Order, outcome: Outcome) -> str:
     """What happened, for the notice."""
     left = len(order.ids) - outcome.changed
-    told = f"{outcome.changed:,} {'job' if outcome.changed == 1 else 'jobs'} {order.action.done}."
+    told = f"{plural(outcome.changed, 'job')} {order.action.done}."
     if outcome.again:
         return f"This form was sent before and nothing was done twice: {told}"
     if left:

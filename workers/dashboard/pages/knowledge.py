@@ -195,7 +195,7 @@ def draw_tenants(spenders: list[Spender]) -> Any:
     rest = spenders[0].tenants - len(spenders)
     if rest > 0:
         shown = sum(each.usd for each in spenders)
-        bars.append(Bar(f"{rest:,} others", spenders[0].all_usd - shown))
+        bars.append(Bar(f"{rest:,} {noun(rest, 'other')}", spenders[0].all_usd - shown))
     return drawings.money_bars(bars, label="Cost of embedding today by tenant")
 
 

@@ -135,7 +135,8 @@ def show_list(site: Site, request: Request) -> Response:
 
 def draw_strip(hook: Listed) -> Markup:
     failed = sum(status in drawings.FAILED for status in hook.statuses)
-    label = f"last {len(hook.statuses)} deliveries, {failed} of them failed"
+    shown = plural(len(hook.statuses), "delivery", "deliveries")
+    label = f"last {shown}, {failed} of them failed"
     return drawings.strip(hook.statuses, hook.durations_ms, label=label)
 
 
@@ -144,7 +145,7 @@ def tell(hook: Listed) -> str:
     if hook.state == "disabled":
         return hook.disabled_reason or ""
     if hook.failures:
-        return f"{hook.failures:,} failures in a row"
+        return f"{plural(hook.failures, 'failure')} in a row"
     return {"half_open": "it has just begun to answer", "slow": "its answers take long"}.get(
         hook.state, ""
     )
