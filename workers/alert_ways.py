@@ -5,6 +5,7 @@ it is needed, for dispatcher and scheduler load no pipeline at their start.
 """
 
 import json
+import re
 from contextlib import closing
 from typing import Protocol
 
@@ -16,6 +17,7 @@ SEND_S = 10.0
 ANSWER_S = 20.0
 ANSWER_BYTES_MAX = 10_000
 REASON_CHARS_MAX = 300
+ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
 class NotSent(Exception):
@@ -107,7 +109,8 @@ class Webhook:
     def __init__(self, url: str) -> None:
         self._url = url
         # The rest of the address is a secret with most receivers.
-        self.target = "/".join(url.split("/")[:3])
+        scheme, _, rest = url.partition("://")
+        self.target = f"{scheme}://{re.split('[/?#]', rest)[0].rpartition('@')[2]}"
 
     def send(self, message: Message) -> None:
         """Any 2xx is a yes. The operators gave the address: it may be a private one."""
@@ -128,7 +131,7 @@ class Webhook:
             with closing(own_client(self._url)) as client:
                 answer = client.request(request)
         except (JobError, OSError, ValueError) as error:
-            raise NotSent(reason(error)) from error
+            raise NotSent(ADDRESS.sub(self.target, reason(error))) from error
         if not 200 <= answer.status < 300:
             raise NotSent(f"{self.target} answered {answer.status}")
 

@@ -17,6 +17,7 @@ from tests.watching import (
     stop_email,
     watchdog_of,
 )
+from workers import alert_ways
 from workers.alert_messages import Message
 from workers.alert_ways import NotSent, Webhook
 
@@ -75,3 +76,16 @@ def test_an_address_where_nothing_can_be_reached_is_a_failure_in_words(url: str)
 
     with pytest.raises(NotSent, match=r"\w+ \w+"):
         Webhook(url).send(message)
+
+
+@pytest.mark.parametrize("hook", ["/dead/secret", "/status/302/secret", "/dead/x?token=secret"])
+def test_no_failure_tells_the_rest_of_the_address(
+    post: Post, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    monkeypatch.setattr(alert_ways, "SEND_S", 0.2)
+    way = Webhook(post.hook.origin + hook)
+
+    with pytest.raises(NotSent) as failure:
+        way.send(Message(uuid4(), "subject", "text", {}))
+
+    assert "secret" not in f"{failure.value} {way.target}"
