@@ -161,15 +161,19 @@ def counter_family(counter: Counter, samples: Sequence[Sample]) -> Metric:
 def histogram_family(
     histogram: Histogram, *, buckets: Sequence[Sample], sums: Sequence[Sample]
 ) -> Metric:
-    """Rows hold each bucket by itself; Prometheus wants those below it counted in."""
+    """Rows hold each bucket by itself; Prometheus wants those below it counted in, and not all
+    of them.
+    """
     family = HistogramMetricFamily(histogram.name, histogram.about, labels=histogram.labels)
     bounds = [*map(str, histogram.bounds), "+Inf"]
+    told = {*map(str, histogram.told), "+Inf"}
     values = {(of(histogram, row), row.labels.get("le")): row.value for row in buckets}
     for row in sums:
         labels, below, cumulated = of(histogram, row), 0.0, []
         for bound in bounds:
             below += values.get((labels, bound), 0.0)
-            cumulated.append((bound, below))
+            if bound in told:
+                cumulated.append((bound, below))
         family.add_metric(labels, cumulated, sum_value=row.value)
     return family
 

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -36,12 +36,21 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Of seconds; each bucket holds what is at most its bound and over the bound before it."""
+    """Of seconds; each bucket holds what is at most its bound and over the bound before it.
+
+    `fine` are bounds besides those that /metrics shows: percentiles of pages need more of them
+    than anybody wants to store series for.
+    """
 
     name: str
     labels: tuple[str, ...]
     about: str
-    bounds: tuple[float, ...]
+    told: tuple[float, ...]
+    fine: tuple[float, ...] = ()
+    bounds: tuple[float, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", tuple(sorted({*self.told, *self.fine})))
 
     @property
     def bucket(self) -> str:
@@ -54,6 +63,13 @@ class Histogram:
 
 QUICK_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SLOW_S = (30.0, 60.0, 300.0, 1800.0, 3600.0)
+# None is more than a third over the one before it, up to an hour.
+FINE_S = (
+    *(round(10**power * part, 6) for power in (-3, -2, -1, 0) for part in
+      (1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8)),
+    12.0, 15.0, 20.0, 25.0, 40.0, 50.0, 80.0, 100.0, 120.0, 150.0, 180.0, 240.0, 400.0, 500.0,
+    600.0, 800.0, 1000.0, 1200.0, 1500.0, 2400.0, 3000.0, 4800.0, 7200.0, 14400.0, 28800.0, 86400.0,
+)  # fmt: skip
 
 # fmt: off
 ATTEMPTS = Counter(
@@ -76,12 +92,13 @@ USAGE_DIFFERENCES = Counter(
     "avivro_usage_differences_total", (), "Months of usage that were wrong, and nobody had marked.")
 DISPATCH_LAG = Histogram(
     "avivro_dispatch_lag_seconds", ("queue", "kind"),
-    "From when a job was due until it was sent to the workers.", QUICK_S + SLOW_S)
+    "From when a job was due until it was sent to the workers.", QUICK_S + SLOW_S, FINE_S)
 CLAIM_TO_START = Histogram(
     "avivro_claim_to_start_seconds", ("kind",),
     "From when a worker process took a job until a thread began it.", QUICK_S)
 DURATION = Histogram(
-    "avivro_job_duration_seconds", ("kind",), "How long attempts ran.", QUICK_S + SLOW_S)
+    "avivro_job_duration_seconds", ("kind",), "How long attempts ran.", QUICK_S + SLOW_S,
+    FINE_S)
 # fmt: on
 
 COUNTERS = (

@@ -59,7 +59,16 @@ def test_what_lies_beyond_the_last_bound_is_said_to() -> None:
     found = estimate({"+Inf": 3, "0.1": 1}, BOUNDS, 0.5)
 
     assert found is not None
-    assert found.text == "over 1 h"
+    assert found.text == "over 1 d"
+
+
+@pytest.mark.parametrize("seconds", [0.0012, 0.08, 1.51, 12.3, 47.0, 700.0, 3_599.0])
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_an_estimate_is_off_by_a_third_at_most(seconds: float, share: float) -> None:
+    found = estimate(counted([seconds]), BOUNDS, share)
+
+    assert found is not None
+    assert found.seconds == pytest.approx(seconds, rel=1 / 3)
 
 
 def test_nothing_counted_has_no_percentile() -> None:
