@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from db import operators
 from db.pool import Connection, connect
@@ -19,6 +19,8 @@ from workers.dashboard.sessions import COOKIE
 
 READY = re.compile(r"dashboard ready: (http://[\w.]+:\d+)")
 PICTURES = ROOT / "artefacts" / "dashboard"
+# What a page shows comes from processes that share two processors with other tests.
+SHOWN_MS_MAX = 30_000
 # A desk, and a telephone.
 WIDTHS_PX = (1440, 390)
 
@@ -100,6 +102,7 @@ class Stack:
 def open_stack(commands: Avivro, database_url: str, *roles: str) -> Iterator[Stack]:
     """Starts the dashboard and processes of `roles`."""
     commands.env["DASHBOARD_PORT"] = "0"
+    expect.set_options(timeout=SHOWN_MS_MAX)
     for role in (*roles, "dashboard"):
         commands.start(role)
     ready = wait_until(lambda: READY.search(commands.log("dashboard")), "the dashboard listens")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -99,6 +99,16 @@ def kill_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> No
 
 def children(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
+
+
+def worker_children(commands: Avivro) -> list[psutil.Process]:
+    """The processes of the worker command that run jobs; none that is dead and not yet buried."""
+    found = []
+    for child in children(commands.started["worker"]):
+        with suppress(psutil.Error):
+            if "worker-child" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def wait_until(look: Callable[[], T | None], what: str, *, deadline_s: float = DEADLINE_S) -> T:

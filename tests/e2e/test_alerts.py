@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -65,7 +66,7 @@ def kill_all(commands: Avivro) -> None:
     family: list[psutil.Process] = children(worker)
     kill_group(worker, signal.SIGKILL)
     for each in family:
-        if each.is_running():
+        with suppress(psutil.NoSuchProcess):
             each.kill()
     worker.wait()
 

@@ -7,13 +7,12 @@ import socket
 from http.client import HTTPConnection
 from uuid import uuid4
 
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from db import demo, job_logs, jobs, processes
 from db.pool import Connection
-from tests.processes import Avivro, avivro, children, wait_until
+from tests.processes import Avivro, avivro, wait_until, worker_children
 
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 BOUNDED = {
@@ -74,7 +73,7 @@ def test_it_ends_on_sigterm_and_takes_its_row_away(running: Avivro, conn: Connec
 
     process.terminate()
 
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     assert processes.list_live(conn) == []
 
 
@@ -263,8 +262,3 @@ def state(conn: Connection, job_id: int) -> str:
     job = jobs.get_job(conn, job_id)
     assert job is not None
     return job.state
-
-
-def worker_children(commands: Avivro) -> list[psutil.Process]:
-    worker = commands.started["worker"]
-    return [child for child in children(worker) if "worker-child" in child.cmdline()]

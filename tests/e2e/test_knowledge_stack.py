@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import psutil
 import pytest
 from psycopg.rows import dict_row
 
 from db import demo
 from db.pool import Connection
-from tests.processes import Avivro, children, wait_until
+from tests.processes import Avivro, wait_until, worker_children
 
 
 @pytest.fixture
@@ -54,11 +53,6 @@ def numbered_text(paragraphs: int) -> str:
     )
 
 
-def workers_of(commands: Avivro) -> list[psutil.Process]:
-    worker = commands.started["worker"]
-    return [child for child in children(worker) if "worker-child" in child.cmdline()]
-
-
 def test_a_row_inserted_by_hand_is_indexed(
     commands: Avivro, conn: Connection, agent_id: UUID
 ) -> None:
@@ -84,7 +78,7 @@ def test_a_source_survives_the_kill_of_its_worker(
         "the source is being indexed",
     )
 
-    for child in workers_of(commands):
+    for child in worker_children(commands):
         child.kill()
 
     row = wait_until(has_ended(conn, source_id), "the source ends after the kill")

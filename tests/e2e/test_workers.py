@@ -3,14 +3,13 @@
 import os
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 
 import psutil
 
 from db import jobs
 from db.jobs import Job
 from db.pool import Connection
-from tests.processes import Avivro, children, wait_until
+from tests.processes import Avivro, wait_until, worker_children
 
 
 def enqueue(conn: Connection, count: int, **args: object) -> list[int]:
@@ -36,21 +35,11 @@ def count_effects(conn: Connection, effect: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def worker_children(commands: Avivro) -> list[psutil.Process]:
-    """The processes of the worker command that run jobs; none that is dead and not yet buried."""
-    found = []
-    for child in children(commands.started["worker"]):
-        with suppress(psutil.Error):
-            if "worker-child" in child.cmdline():
-                found.append(child)
-    return found
-
-
 def start(commands: Avivro, conn: Connection) -> None:
     commands.start("dispatcher")
     commands.start("worker", "--queue", "default:4")
     ready = enqueue(conn, 1)
-    wait_until(all_in(conn, ready, "completed"), "the workers run a first job", deadline_s=20)
+    wait_until(all_in(conn, ready, "completed"), "the workers run a first job")
 
 
 def test_jobs_run_once_each(commands: Avivro, conn: Connection) -> None:
