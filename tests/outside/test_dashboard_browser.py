@@ -128,7 +128,7 @@ def test_a_page_that_cannot_be_had_anew_says_how_old_it_is(stack: Stack) -> None
         expect(page.locator("#beat")).to_contain_text("Live")
 
         page.route("**/queues", lambda route: route.fulfill(status=503, body="away"))
-        expect(page.locator("#beat")).to_contain_text("no answer, figures are")
+        expect(page.locator("#beat")).to_contain_text("No answer, figures")
         page.unroute("**/queues")
 
         expect(page.locator("#beat")).to_contain_text("Live")

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ class Site:
         self._templates = environment()
         # Of what pages keep for all who watch; each adds its own.
         self.first_reads: list[Callable[[], object]] = []
+        # By page, what stands beside its name in the bar; replaced by what keeps it fresh.
+        self.badges: Callable[[], Mapping[str, Mapping[str, str]]] = dict
 
     def warm_up(self) -> None:
         """So that who asks first after a start waits no longer than the next."""
@@ -238,6 +241,8 @@ class Site:
             here=here(request),
             pages=PAGES,
             notice=notice,
+            badges=self.badges(),
+            asked_at=datetime.now(UTC),
             **context,
         )
         response = HTMLResponse(html, status_code=status, headers=SAFE)

@@ -25,13 +25,23 @@
   const open = () => current()?.querySelector("[data-open]")?.click();
   const select = () => current()?.querySelector("input[type=checkbox]")?.click();
 
+  // What a key means in the row, else on the page, else in the bar.
+  function find(name) {
+    const wanted = `[data-key="${name}"]`;
+    const seen = (place) => place?.offsetParent && place;
+    return (
+      seen(current()?.querySelector(wanted)) ||
+      seen(document.querySelector(`main ${wanted}`)) ||
+      document.querySelector(`[data-else="${name}"]`)
+    );
+  }
+
   function press(name) {
-    const scope = current() || document;
-    const button = scope.querySelector(`[data-key="${name}"]`);
-    const found = button || document.querySelector(`[data-key="${name}"]`);
+    const found = find(name);
     if (!found) return false;
     if (found.matches("input:not([type=checkbox])")) found.focus();
     else found.click();
+    found.closest("details.act[open]")?.querySelector("input:not([type=hidden])")?.focus();
     return true;
   }
 
@@ -40,11 +50,22 @@
     if (link) link.click();
   }
 
+  const menus = () => [...document.querySelectorAll("details.act[open], details.me[open]")];
+
+  // One thing at a time: what is open, then what is typed in, then what is marked.
   function clear() {
-    for (const each of document.querySelectorAll("details.act[open], details.me[open]"))
+    if (document.querySelector(":popover-open")) return;
+    const open = menus();
+    const typing = document.activeElement?.matches("input, select, textarea");
+    for (const each of open) {
       each.open = false;
-    current()?.classList.remove("cur");
+      if (each.contains(document.activeElement)) each.querySelector("summary").focus();
+    }
+    if (open.length) return;
     document.activeElement?.blur();
+    if (typing) return;
+    current()?.classList.remove("cur");
+    for (const box of document.querySelectorAll("[data-hold] input:checked")) box.checked = false;
   }
 
   const keys = {
@@ -78,6 +99,10 @@
     } else if (/^[\/*frp]$/.test(event.key) && press(event.key)) {
       event.preventDefault();
     }
+  });
+
+  addEventListener("click", (event) => {
+    for (const each of menus()) if (!each.contains(event.target)) each.open = false;
   });
 
   addEventListener("change", (event) => {

@@ -11,6 +11,9 @@
   let fresh = Date.now();
   let refused = false;
   let asking = false;
+  // Why the page rests, if it does, and what was last told of it.
+  let pause = "";
+  let told = { text: "", at: 0 };
 
   // What somebody ticked, opened or moved to stays as they left it.
   const KEPT = { checked: "input", open: "details", class: "[data-row].cur" };
@@ -20,12 +23,21 @@
   const beat = () => document.getElementById("beat");
   const region = () => document.getElementById("live");
 
-  function say(text, live, clock = "") {
+  // The word is read out when it changes; the time beside it, which always does, is not.
+  function say(word, detail) {
     const place = beat();
     if (!place) return;
-    place.querySelector("span").textContent = text;
-    place.querySelector("time").textContent = clock;
-    place.classList.toggle("on", live);
+    const [shown, time] = [place.querySelector("span"), place.querySelector("time")];
+    if (shown.textContent !== word) shown.textContent = word;
+    time.textContent = detail;
+    place.classList.toggle("on", word === "Live");
+  }
+
+  // How old the figures are, for as long as nothing brings newer ones.
+  function sayAge(word) {
+    const seconds = Math.round((Date.now() - fresh) / 1000);
+    const age = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+    say(word, `figures ${age} old`);
   }
 
   function inUse() {
@@ -56,9 +68,17 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.target?.id !== "live") return;
     refused = !event.detail.successful;
-    if (refused) say(age("no answer, figures are"), false);
-    else fresh = Date.now();
+    if (refused) return sayAge("No answer,");
+    fresh = Date.now();
+    tell(region()?.dataset.say || "");
   });
+
+  // One sentence for screen readers, where it changed, and not at each beat.
+  function tell(text) {
+    if (!text || text === told.text || Date.now() - told.at < TELL_MS) return;
+    if (told.text) document.getElementById("said").textContent = text;
+    told = { text, at: Date.now() };
+  }
 
   // Rows that somebody points at or works in stay where they are, though their order changed.
   document.addEventListener("htmx:beforeSwap", (event) => {
@@ -83,52 +103,42 @@
 
   function listen() {
     if (source || frozen || document.hidden || !beat()) return;
+    pause = "";
     source = new EventSource("/live");
     source.addEventListener("beat", (event) => {
-      const told = JSON.parse(event.data);
+      const news = JSON.parse(event.data);
       heard = Date.now();
       // The stream goes on while Postgres is away, and then proves nothing about the page.
-      if (refused) say(age("no answer, figures are"), false);
-      else say("Live", true, `${told.clock} UTC`);
-      badge(told.badges);
+      if (refused) sayAge("No answer,");
+      else say("Live", `${news.clock} UTC`);
+      badge(news.badges);
       refresh();
     });
-    source.onerror = () => {
-      say(age("no answer, figures are"), false);
-      // A browser gives up on a refusal. The page asks by itself then, and is led to the login
-      // where the session has ended.
-      if (source.readyState !== EventSource.CLOSED) return;
-      source = null;
-      refresh();
-      setTimeout(listen, AGAIN_MS);
-    };
+    source.onerror = () => sayAge("No answer,");
   }
 
-  function rest(text) {
+  function rest(word) {
     if (source) source.close();
     source = null;
-    say(text, false);
-  }
-
-  function age(lead) {
-    const seconds = Math.round((Date.now() - fresh) / 1000);
-    return heard ? `${lead} ${seconds} s old` : "Not live";
+    if (!frozen || word === "Frozen,") pause = word;
+    sayAge(pause);
   }
 
   function freeze() {
     frozen = !frozen;
-    if (frozen) rest("Frozen");
+    if (frozen) rest("Frozen,");
     else listen();
   }
 
   document.addEventListener("visibilitychange", () =>
-    document.hidden ? rest("Resting") : listen(),
+    document.hidden ? rest("Resting,") : listen(),
   );
-  addEventListener("blur", () => rest("Resting"));
+  addEventListener("blur", () => rest("Resting,"));
   addEventListener("focus", listen);
-  addEventListener("pagehide", () => rest("Resting"));
+  addEventListener("pagehide", () => rest("Resting,"));
   setInterval(() => {
-    if (source && heard && Date.now() - heard > STALE_MS) say(age("Figures are"), false);
+    if (pause) sayAge(pause);
+    else if (source && Date.now() - Math.max(heard, fresh) > STALE_MS) sayAge("No answer,");
   }, 1000);
   addEventListener("avivro:freeze", freeze);
   listen();

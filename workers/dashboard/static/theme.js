@@ -1,6 +1,8 @@
 // Before the first paint, so that a dark page never flashes white.
 (() => {
   const root = document.documentElement;
+  // Buttons that only a script can serve are not shown without one.
+  root.dataset.js = "";
   const asked = new URLSearchParams(location.search).get("theme");
   let theme = asked;
   try {
