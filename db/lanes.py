@@ -172,15 +172,16 @@ def pause(
     name: str,
     reason: str | None = None,
     paused_by: str | None = None,
-) -> int:
+) -> int | None:
     """Stop a queue, kind or tenant; how many jobs came back from the runway.
 
-    What runs goes on.
+    What runs goes on. None where the same had paused it before for the same reason.
     """
     conn.execute(SQL.lock_queues)
     named = {"scope": scope, "name": name, "reason": reason, "paused_by": paused_by}
-    conn.execute(SQL.pause, named)
-    return conn.execute(SQL.recall_paused).rowcount
+    changed = conn.execute(SQL.pause, named).rowcount > 0
+    recalled = conn.execute(SQL.recall_paused).rowcount
+    return recalled if changed or recalled else None
 
 
 def resume(conn: Connection, *, scope: str, name: str) -> bool:

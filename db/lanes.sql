@@ -106,10 +106,11 @@ FROM (SELECT DISTINCT queue FROM worker.kinds ORDER BY queue) AS q
 
 -- name: pause
 -- What is paused already keeps its time; the reason is that of who came last.
-INSERT INTO worker.pauses (scope, name, reason, paused_by)
+INSERT INTO worker.pauses AS p (scope, name, reason, paused_by)
 VALUES (%(scope)s, %(name)s, %(reason)s, %(paused_by)s)
 ON CONFLICT (scope, name) DO UPDATE
 SET reason = excluded.reason, paused_by = excluded.paused_by
+WHERE (p.reason, p.paused_by) IS DISTINCT FROM (excluded.reason, excluded.paused_by)
 
 -- name: resume
 DELETE FROM worker.pauses WHERE scope = %(scope)s AND name = %(name)s

@@ -36,10 +36,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The process that was asked to drain."""
+    """The process that was asked to drain; `again` where it was before."""
 
     host: str
     pid: int
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)

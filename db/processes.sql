@@ -26,9 +26,14 @@ DELETE FROM worker.processes WHERE id = %(id)s
 
 -- name: request_drain
 -- Seen at the next renewal. Only workers hold jobs; others end by a signal and lose nothing.
-UPDATE worker.processes SET drain_requested_at = coalesce(drain_requested_at, clock_timestamp())
-WHERE id = %(id)s AND role = 'worker' AND expires_at > clock_timestamp()
-RETURNING host, pid
+WITH found AS (
+    SELECT id, drain_requested_at IS NOT NULL AS again FROM worker.processes
+    WHERE id = %(id)s AND role = 'worker' AND expires_at > clock_timestamp() FOR UPDATE
+)
+UPDATE worker.processes AS p
+SET drain_requested_at = coalesce(p.drain_requested_at, clock_timestamp())
+FROM found AS f WHERE p.id = f.id
+RETURNING p.host, p.pid, f.again
 
 -- name: list_live
 SELECT id, role, host, pid, queues, stats, started_at, renewed_at, expires_at, drain_requested_at

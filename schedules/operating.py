@@ -85,18 +85,19 @@ def fire_by_hand(conn: Connection, name: str) -> int:
     return job_id
 
 
-def pause(conn: Connection, name: str, *, now: datetime | None = None) -> None:
+def pause(conn: Connection, name: str, *, now: datetime | None = None) -> bool:
+    """Whether that changed anything; as with the next ones."""
     now, _ = begin(conn, now)
-    schedules.pause(conn, find(name).name, now=now)
+    return schedules.pause(conn, find(name).name, now=now)
 
 
-def resume(conn: Connection, name: str, *, now: datetime | None = None) -> None:
+def resume(conn: Connection, name: str, *, now: datetime | None = None) -> bool:
     now, states = begin(conn, now)
     trigger = trigger_of(cron_in_force(find(name), states[name]))
-    schedules.resume(conn, name, now=now, next_at=next_tick(trigger, now))
+    return schedules.resume(conn, name, now=now, next_at=next_tick(trigger, now))
 
 
-def edit(conn: Connection, name: str, cron: str, *, now: datetime | None = None) -> None:
+def edit(conn: Connection, name: str, cron: str, *, now: datetime | None = None) -> bool:
     """Other times from now on, whatever the timetable says; all schedulers take them in seconds.
 
     Raises ValueError for what cannot be understood.
@@ -104,14 +105,15 @@ def edit(conn: Connection, name: str, cron: str, *, now: datetime | None = None)
     cron = " ".join(cron.split())
     trigger = trigger_of(cron)
     now, _ = begin(conn, now)
-    schedules.change_cron(conn, find(name).name, cron, now=now, next_at=next_tick(trigger, now))
+    next_at = next_tick(trigger, now)
+    return schedules.change_cron(conn, find(name).name, cron, now=now, next_at=next_at)
 
 
-def reset(conn: Connection, name: str, *, now: datetime | None = None) -> None:
+def reset(conn: Connection, name: str, *, now: datetime | None = None) -> bool:
     """The timetable's own times again."""
     now, _ = begin(conn, now)
     next_at = next_tick(trigger_of(find(name).cron), now)
-    schedules.change_cron(conn, name, None, now=now, next_at=next_at)
+    return schedules.change_cron(conn, name, None, now=now, next_at=next_at)
 
 
 def begin(conn: Connection, now: datetime | None) -> tuple[datetime, dict[str, State]]:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -49,6 +50,50 @@ def test_the_newest_entry_comes_first_with_its_details(desk: Desk, conn: Connect
     assert ids(page) == [new, old]
     for text in ("eve", "by hand", "<dt>jobs</dt>", "<dd>12</dd>", "refuses to change or delete"):
         assert text in page
+
+
+def test_what_is_sent_twice_leaves_one_entry(desk: Desk, conn: Connection) -> None:
+    tenant, worker = uuid4(), uuid4()
+    conn.execute(
+        "INSERT INTO worker.processes (id, role, host, pid, queues, expires_at)"
+        " VALUES (%s, 'worker', 'a', 1, '{}', now() + interval '1 hour')",
+        (worker,),
+    )
+    sent: list[tuple[str, dict[str, object]]] = [
+        ("/queues/pause", {"scope": "queue", "name": "email"}),
+        ("/tenants/pause", {"tenant": tenant}),
+        ("/tenants/weigh", {"tenant": tenant, "weight": "2"}),
+        ("/schedules/prune/pause", {}),
+        ("/schedules/prune/edit", {"cron": "30 2 * * mon"}),
+        ("/schedules/prune/reset", {}),
+        ("/schedules/prune/resume", {}),
+        ("/workers/drain", {"id": worker}),
+    ]
+    ada = desk.browser("operator", "ada")
+
+    for path, fields in sent:
+        ada.post(path, **fields)
+        ada.post(path, **fields)
+
+    entries = audit.search(conn, Wanted(operator="ada"), before=None, rows_max=50).entries
+    assert [entry.action for entry in reversed(entries)] == [
+        *("pause_queue", "pause_tenant", "set_weight", "pause_schedule"),
+        *("edit_schedule", "reset_schedule", "resume_schedule", "drain_worker"),
+    ]
+
+
+def test_another_reason_for_a_pause_is_an_entry_of_its_own(desk: Desk, conn: Connection) -> None:
+    ada, eve = desk.browser("operator", "ada"), desk.browser("operator", "eve")
+
+    for browser, why in ((ada, "incident 7"), (ada, "incident 8"), (eve, "incident 8")):
+        browser.post("/queues/pause", scope="queue", name="email", why=why)
+
+    entries = audit.search(conn, Wanted(), before=None, rows_max=9).entries
+    assert [(entry.operator, entry.why) for entry in entries] == [
+        ("eve", "incident 8"),
+        ("ada", "incident 8"),
+        ("ada", "incident 7"),
+    ]
 
 
 def test_conditions_narrow_what_is_shown(desk: Desk, conn: Connection) -> None:

@@ -63,8 +63,8 @@ def run(name: Name, why: WhyOption = auditing.UNSAID) -> None:
 def pause(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Let the schedule fire nothing until it is resumed."""
     with known(name) as conn:
-        operating().pause(conn, name)
-        auditing.note(conn, "pause_schedule", f"schedule {name}", why=why)
+        if operating().pause(conn, name):
+            auditing.note(conn, "pause_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} is paused")
 
 
@@ -72,8 +72,8 @@ def pause(name: Name, why: WhyOption = auditing.UNSAID) -> None:
 def resume(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Go on with the next time; those that were missed are skipped."""
     with known(name) as conn:
-        operating().resume(conn, name)
-        auditing.note(conn, "resume_schedule", f"schedule {name}", why=why)
+        if operating().resume(conn, name):
+            auditing.note(conn, "resume_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} goes on")
 
 
@@ -88,10 +88,11 @@ def edit(
     """Give the schedule other times; they stay, also when a new version is deployed."""
     with known(name) as conn:
         try:
-            operating().edit(conn, name, cron)
+            changed = operating().edit(conn, name, cron)
         except ValueError as error:
             console.fail(str(error), code=2)
-        auditing.note(conn, "edit_schedule", f"schedule {name}", why=why, cron=cron)
+        if changed:
+            auditing.note(conn, "edit_schedule", f"schedule {name}", why=why, cron=cron)
     console.out.print(f"{name} fires at other times now: {cron}", markup=False)
 
 
@@ -99,8 +100,8 @@ def edit(
 def reset(name: Name, why: WhyOption = auditing.UNSAID) -> None:
     """Give the schedule the timetable's own times again."""
     with known(name) as conn:
-        operating().reset(conn, name)
-        auditing.note(conn, "reset_schedule", f"schedule {name}", why=why)
+        if operating().reset(conn, name):
+            auditing.note(conn, "reset_schedule", f"schedule {name}", why=why)
     console.out.print(f"{name} fires at the timetable's own times")
 
 

@@ -64,7 +64,7 @@ def drain(
 
 def ask(conn: Connection, process_id: UUID, why: str) -> processes.Asked | None:
     asked = processes.request_drain(conn, process_id)
-    if asked is not None:
+    if asked is not None and not asked.again:
         target = f"worker {asked.host}:{asked.pid}"
         auditing.note(conn, "drain_worker", target, why=why, process_id=str(process_id))
     return asked

@@ -78,10 +78,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Act:
-    """An action under way; `details` go into the audit log beside it."""
+    """An action under way; `details` go into the audit log beside it.
+
+    What was so already, as when a form came twice, is no change and leaves no entry.
+    """
 
     conn: Connection
     details: dict[str, Any] = field(default_factory=dict)
+    changed: bool = True
 
 
 class Site:
@@ -274,6 +278,8 @@ class Site:
         with self.write() as conn:
             act = Act(conn)
             yield act
+            if not act.changed:
+                return
             audit.append(
                 conn,
                 operator=operator.name,

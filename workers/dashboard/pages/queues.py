@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from db import backlog, lanes, tenants
 from db.backlog import Ended, Runs
+from pipelines.counting import plural
 from workers.dashboard import charts, flow
 from workers.dashboard.charts import Part
 from workers.dashboard.flow import Counts, Flow
@@ -124,10 +125,12 @@ class Queues:
                 reason=why,
                 paused_by=request.state.operator.name,
             )
+            act.changed = recalled is not None
             act.details["recalled"] = recalled
         return self._site.back(
             form,
-            f"{scope.capitalize()} {what} is paused; {recalled:,} jobs came back from the runway.",
+            f"{scope.capitalize()} {what} is paused;"
+            f" {plural(recalled or 0, 'job')} came back from the runway.",
         )
 
     def resume(self, request: Request, form: Form) -> Response:

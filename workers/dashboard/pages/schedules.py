@@ -111,14 +111,14 @@ class Schedules:
 
     def pause(self, request: Request, form: Form) -> Response:
         def change(act: Act, name: str) -> str:
-            operating().pause(act.conn, name)
+            act.changed = operating().pause(act.conn, name)
             return f"{name} is paused: it fires nothing until it is resumed."
 
         return self._change(request, form, "pause_schedule", change)
 
     def resume(self, request: Request, form: Form) -> Response:
         def change(act: Act, name: str) -> str:
-            operating().resume(act.conn, name)
+            act.changed = operating().resume(act.conn, name)
             return f"{name} goes on with its next time; what it missed is skipped."
 
         return self._change(request, form, "resume_schedule", change)
@@ -128,7 +128,7 @@ class Schedules:
             cron = " ".join(form.one("cron").split())
             act.details["cron"] = cron
             try:
-                operating().edit(act.conn, name, cron)
+                act.changed = operating().edit(act.conn, name, cron)
             except ValueError as error:
                 raise Refused(f"These times cannot be used. {error}") from error
             return f"{name} fires at other times now: {cron}. All schedulers take it in seconds."
@@ -137,7 +137,7 @@ class Schedules:
 
     def reset(self, request: Request, form: Form) -> Response:
         def change(act: Act, name: str) -> str:
-            operating().reset(act.conn, name)
+            act.changed = operating().reset(act.conn, name)
             return f"{name} fires at the timetable's own times again."
 
         return self._change(request, form, "reset_schedule", change)

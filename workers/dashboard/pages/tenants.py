@@ -15,6 +15,7 @@ from starlette.routing import Route
 from db import backlog, lanes, tenants
 from db.backlog import NOBODY
 from db.pool import Connection
+from pipelines.counting import plural
 from workers.dashboard import flow
 from workers.dashboard.fairness import Share, jain
 from workers.dashboard.forms import Form, Refused, query_of
@@ -161,9 +162,11 @@ class Tenants:
                 reason=why,
                 paused_by=request.state.operator.name,
             )
+            act.changed = recalled is not None
             act.details["recalled"] = recalled
         return self._site.back(
-            form, f"Tenant {tenant} is paused; {recalled:,} jobs came back from the runway."
+            form,
+            f"Tenant {tenant} is paused; {plural(recalled or 0, 'job')} came back from the runway.",
         )
 
     def resume(self, request: Request, form: Form) -> Response:
@@ -179,6 +182,7 @@ class Tenants:
         with self._site.act(request, "set_weight", target=target(tenant), why=form.why) as act:
             before = lanes.list_weights(act.conn).get(tenant, 1.0)
             lanes.set_weight(act.conn, tenant, weight)
+            act.changed = weight != before
             act.details.update({"from": before, "to": weight})
         return self._site.back(
             form, f"Tenant {tenant} has weight {weight:g} from now on; it had {before:g}."
@@ -247,7 +251,7 @@ def slice_starts(tally: Tally, names: Mapping[UUID, Name]) -> list[Slice]:
     largest = sorted(begun, key=lambda tenant: (-begun[tenant], tenant))
     parts = [(label(each, names), begun[each]) for each in largest[:STRIP_MAX]]
     if rest := largest[STRIP_MAX:]:
-        parts.append((f"{len(rest):,} others", sum(begun[each] for each in rest)))
+        parts.append((plural(len(rest), "other"), sum(begun[each] for each in rest)))
     slices, x = [], 0.0
     for text, jobs in parts:
         slices.append(Slice(round(x, 2), round(100 * jobs / total, 2), text, jobs))

@@ -53,6 +53,7 @@ def drain(site: Site, request: Request, form: Form) -> Response:
         asked = processes.request_drain(act.conn, process_id)
         if asked is None:
             raise Refused(GONE, status=404)
+        act.changed = not asked.again
         act.details.update(host=asked.host, pid=asked.pid)
     return site.back(
         form, f"{masks.cut(asked.host, 80)}:{asked.pid} claims no more and ends with what it runs."
