@@ -15,6 +15,7 @@ from db.backlog import NOBODY
 from db.pool import Connection
 from tests.dashboard_world import Desk, open_desk
 from workers.dashboard import flow
+from workers.dashboard.kept import Pace
 from workers.dashboard.tenant_rows import Tally, build
 
 HOSTILE = "<script>alert(1)</script>\u202e\"'" + "W" * 5000
@@ -276,6 +277,21 @@ def test_pausing_calls_back_and_is_noted(conn: Connection, desk: Desk) -> None:
     assert lanes.list_pauses(conn) == []
     assert len(audited(conn, "resume_tenant")) == 1
     assert browser.send("/tenants/resume", tenant=tenant)[0] == 403
+
+
+def test_a_pause_shows_at_once_although_figures_are_kept(
+    conn: Connection, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "PACE", Pace(age_s=3_600.0, rest=1.0, grace_s=3_600.0))
+    tenant = uuid4()
+    add_jobs(conn, tenant, "available", 1)
+    with open_desk(database_url, redis_url) as desk:
+        browser = desk.browser("operator", "ada")
+        browser.get("/tenants")
+
+        browser.post("/tenants/pause", tenant=tenant, why="imports twice", next="/tenants")
+
+        assert "by ada: imports twice" in browser.get("/tenants")
 
 
 def test_a_weight_is_set_noted_and_set_back(conn: Connection, desk: Desk) -> None:

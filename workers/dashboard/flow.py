@@ -109,18 +109,21 @@ class Brakes:
         self._tokens = dict(flow.buckets)
         self._paused = {(pause.scope, pause.name): pause for pause in flow.pauses}
         self._threads = {queue: flow.threads_of(queue) for queue in known_queues(flow)}
-        self._found: dict[Waiting, Brake | None] = {}
+        self._held = {p.name: Brake("held", told(p)) for p in flow.pauses if p.scope == "tenant"}
+        self._found: dict[tuple[str, str], Brake | None] = {}
 
     def find(self, waiting: Waiting) -> Brake | None:
-        if waiting not in self._found:
-            self._found[waiting] = (
+        if self._held and (brake := self._held.get(str(waiting.tenant))):
+            return brake
+        # Whatever else holds a lane back, holds back all tenants in it.
+        place = waiting.queue, waiting.lane
+        if place not in self._found:
+            self._found[place] = (
                 self._operators(waiting) or self._capacity(waiting) or self._limits(waiting)
             )
-        return self._found[waiting]
+        return self._found[place]
 
     def _operators(self, waiting: Waiting) -> Brake | None:
-        if pause := self._paused.get(("tenant", str(waiting.tenant))):
-            return Brake("held", told(pause))
         if ("queue", waiting.queue) in self._paused:
             return Brake("stopped", f"queue {waiting.queue} is paused")
         if ("kind", waiting.kind) in self._paused:

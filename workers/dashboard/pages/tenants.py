@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,19 @@ class Ruler:
 
 
 @dataclass(frozen=True, slots=True)
+class Board:
+    """What is reckoned of a look: of thousands of tenants, that takes a while."""
+
+    tally: Tally
+    rows: Sequence[TenantRow]
+
+
+def reckon(found: flow.Flow) -> Board:
+    tally = Tally(found)
+    return Board(tally, build(tally))
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Of the strip that says who got what, in percent of its width."""
 
@@ -84,22 +98,28 @@ def routes(site: Site) -> list[Route]:
 class Tenants:
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._counts = Kept(self._count, flow.PACE)
-        site.first_reads.append(self._counts.get)
+        self._kept = Kept(self._look, flow.PACE)
+        site.first_reads.append(self._kept.get)
 
-    def _count(self) -> flow.Counts:
+    def _look(self) -> Board:
         with self._site.read() as conn:
-            return flow.count(conn)
+            return reckon(flow.look(conn, flow.count(conn)))
+
+    def _board(self, conn: Connection, kept: Board) -> Board:
+        """What is kept for all who look, and anew where an operator decided otherwise since."""
+        before = kept.tally.flow
+        now = replace(before, pauses=lanes.list_pauses(conn), weights=lanes.list_weights(conn))
+        return kept if now == before else reckon(now)
 
     def show(self, request: Request) -> Response:
         query = query_of(request)
         wanted = query.get("q", "").strip()[:SEARCH_CHARS_MAX]
         if tenant := parse_tenant(wanted):
             return RedirectResponse(f"/tenants/{tenant}", 303, headers=SAFE)
-        counts = self._counts.get().value
+        kept = self._kept.get().value
         with self._site.read() as conn:
-            tally = Tally(flow.look(conn, counts))
-            rows = build(tally)
+            board = self._board(conn, kept)
+            tally, rows = board.tally, board.rows
             shown = rows[:ROWS_MAX]
             known = tenants.list_accounts(conn, [row.name.id for row in shown])
             found = find(conn, wanted)
@@ -124,9 +144,9 @@ class Tenants:
     def show_one(self, request: Request) -> Response:
         tenant = named_tenant(request.path_params["tenant"])
         query = query_of(request)
-        counts = self._counts.get().value
+        kept = self._kept.get().value
         with self._site.read() as conn:
-            tally = Tally(flow.look(conn, counts))
+            tally = self._board(conn, kept).tally
             account = tenants.list_accounts(conn, [tenant]).get(tenant)
             since = datetime.now(UTC) - DISCARDS_FOR
             discards = backlog.list_discards(conn, tenant, since=since, rows_max=DISCARDS_SHOWN_MAX)
@@ -238,8 +258,8 @@ def summarize(tally: Tally, rows: Sequence[TenantRow]) -> dict[str, Any]:
         "started": sum(row.jobs for row in counts.started),
         "flying": sum(row.jobs for row in counts.flying),
         "lanes_cut": any(
-            sum(row.queue == queue for row in counts.waiting) >= backlog.LANES_MAX
-            for queue in {row.queue for row in counts.waiting}
+            number >= backlog.LANES_MAX
+            for number in Counter(row.queue for row in counts.waiting).values()
         ),
     }
 
