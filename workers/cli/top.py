@@ -1,7 +1,8 @@
-"""`avivro top`: the engine at a glance, in a terminal, until Ctrl-C."""
+"""`avivro top`: the engine at a glance, in a terminal, until q or Ctrl-C."""
 
 import time
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,6 +19,7 @@ from db.pool import AWAY, UNMIGRATED, Connection, connect
 from db.processes import Process
 from workers import health
 from workers.cli import console
+from workers.cli.keys import watching_keys
 from workers.cli.queues import Queue, read_queues, told
 from workers.cli.services import services
 from workers.dashboard.words import duration, size
@@ -25,7 +27,8 @@ from workers.finding import Finding
 from workers.jobs import KINDS
 
 RUNNING_SHOWN_MAX = 12
-FINDINGS_SHOWN_MAX = 4
+# Of one look where no screen bounds it.
+LINES_MAX = 200
 ENDED = "avivro_attempts_total"
 # Looks that a queue's row of bars goes back.
 LOOKS_KEPT = 30
@@ -67,33 +70,58 @@ def top(
     every: Annotated[float, typer.Option(min=0.5, help="Seconds between looks.")] = 2.0,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Watch what is wrong, what waits, who works on what. With --json: one look, then the end."""
+    """Watch what is wrong, what waits, who works on what, until q is pressed.
+
+    With --json, or where it is piped elsewhere: one look, then the end.
+    """
     with services(redis=False) as found:
         assert found.database_url is not None
         try:
-            if as_json:
-                with connect(found.database_url, autocommit=True, name="avivro top") as conn:
-                    console.print_json(look(conn, redis_url=found.redis_url))
+            if as_json or not console.out.is_terminal:
+                show_once(found.database_url, found.redis_url, as_json=as_json)
             else:
                 watch(found.database_url, found.redis_url, every_s=every)
         except UNMIGRATED:
             console.fail("the database lacks a migration: run avivro migrate", code=3)
 
 
+def show_once(url: str, redis_url: str | None, *, as_json: bool) -> None:
+    try:
+        with connect(url, autocommit=True, name="avivro top") as conn:
+            glance = look(conn, redis_url=redis_url)
+    except AWAY as error:
+        console.fail(f"Postgres does not answer: {first_line(error)}", code=3)
+    if as_json:
+        console.print_json(glance)
+    else:
+        trend = Trend()
+        trend.add(glance, time.monotonic())
+        console.out.print(draw(trend))
+
+
 def watch(url: str, redis_url: str | None, *, every_s: float) -> None:
-    """Until Ctrl-C, whether Postgres is there or not."""
+    """Until q or Ctrl-C, whether Postgres is there or not."""
     trend = Trend()
-    with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
+    with (
+        watching_keys() as quits,
+        Live(console=console.out, auto_refresh=False, screen=True) as live,
+    ):
         while True:
             try:
                 with connect(url, autocommit=True, name="avivro top") as conn:
                     while True:
                         trend.add(look(conn, redis_url=redis_url), time.monotonic())
-                        live.update(draw(trend), refresh=True)
-                        time.sleep(every_s)
+                        live.update(draw(trend, *console.out.size), refresh=True)
+                        if quits(every_s):
+                            return
             except AWAY as error:
-                live.update(draw_away(trend, str(error)), refresh=True)
-                time.sleep(every_s)
+                live.update(draw_away(trend, error, *console.out.size), refresh=True)
+                if quits(every_s):
+                    return
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 class Trend:
@@ -119,19 +147,46 @@ def rates(before: dict[str, float], now: dict[str, float], passed_s: float) -> d
     return {name: (total - before.get(name, 0.0)) / passed_s for name, total in now.items()}
 
 
-def draw(trend: Trend) -> Group:
+def draw(trend: Trend, width: int = 80, height: int = LINES_MAX) -> Group:
+    """No more than `height` lines: what has no room is counted."""
     glance = trend.glance
     assert glance is not None
+    # The head, the queues, and what parts the tables.
+    left = height - len(glance.queues) - 7
+    findings = draw_findings(glance.findings, width=width, lines_max=max(2, left // 2))
+    left -= sum(lines(text, width) for text in findings)
+    running = min(len(glance.running), max(left // 2, left - len(glance.processes)))
     return Group(
         draw_head(trend.per_s),
-        *(draw_finding(finding) for finding in glance.findings[:FINDINGS_SHOWN_MAX]),
+        *findings,
         Text(""),
         draw_queues(glance, trend),
         Text(""),
-        draw_processes(glance),
+        draw_processes(glance, max(1, left - running)),
         Text(""),
-        draw_running(glance),
+        draw_running(glance, max(1, running)),
     )
+
+
+def draw_findings(findings: list[Finding], *, width: int, lines_max: int) -> list[Text]:
+    """In full as far as there is room for the titles of the others, too."""
+    drawn: list[Text] = []
+    left = lines_max
+    for place, finding in enumerate(findings):
+        others = len(findings) - place - 1
+        if left <= 1 and others:
+            drawn.append(Text(f"and {others + 1} more: avivro alerts list", "yellow"))
+            break
+        text = draw_finding(finding)
+        if lines(text, width) + others > left:
+            text = draw_title(finding)
+        drawn.append(text)
+        left -= lines(text, width)
+    return drawn
+
+
+def lines(text: Text, width: int) -> int:
+    return 1 if text.no_wrap else len(text.wrap(console.out, width))
 
 
 def draw_head(per_s: dict[str, float]) -> Text:
@@ -141,11 +196,13 @@ def draw_head(per_s: dict[str, float]) -> Text:
 
 
 def draw_finding(finding: Finding) -> Text:
+    return Text.assemble(draw_title(finding), f". {finding.evidence} ", (finding.do, "dim"))
+
+
+def draw_title(finding: Finding) -> Text:
     """A glyph and words, never a colour alone."""
     glyph, style = ("\u25a0", "bold red") if finding.level == "stop" else ("\u2016", "yellow")
-    return Text.assemble(
-        (f"{glyph} {finding.title}", style), f". {finding.evidence} ", (finding.do, "dim")
-    )
+    return Text(f"{glyph} {finding.title}", style, no_wrap=True, overflow="ellipsis")
 
 
 def draw_queues(glance: Glance, trend: Trend) -> Table:
@@ -174,10 +231,12 @@ def bars(values: deque[float]) -> str:
     return f"{drawn} {values[-1]:,.1f}/s"
 
 
-def draw_processes(glance: Glance) -> Table:
-    table = columns("process", "host", "pid", "since", "lease", "memory")
+def draw_processes(glance: Glance, rows_max: int) -> Table:
+    table = columns(
+        some("process", glance.processes, rows_max), "host", "pid", "since", "lease", "memory"
+    )
     now = datetime.now(UTC)
-    for process in glance.processes:
+    for process in glance.processes[:rows_max]:
         memory_mb = (process.stats or {}).get("rss_mb")
         table.add_row(
             process.role,
@@ -190,10 +249,12 @@ def draw_processes(glance: Glance) -> Table:
     return table
 
 
-def draw_running(glance: Glance) -> Table:
-    table = columns("job", "kind", "attempt", "runs for", "tenant", "progress")
+def draw_running(glance: Glance, rows_max: int) -> Table:
+    table = columns(
+        some("job", glance.running, rows_max), "kind", "attempt", "runs for", "tenant", "progress"
+    )
     now = datetime.now(UTC)
-    for job in glance.running:
+    for job in glance.running[:rows_max]:
         ran_s = None if job.started_at is None else (now - job.started_at).total_seconds()
         table.add_row(
             str(job.id),
@@ -206,6 +267,11 @@ def draw_running(glance: Glance) -> Table:
     return table
 
 
+def some(name: str, rows: Sequence[object], rows_max: int) -> str:
+    """The head of a table that may be cut short."""
+    return name if len(rows) <= rows_max else f"{name} ({rows_max} of {len(rows)})"
+
+
 def columns(*names: str) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name in names:
@@ -213,7 +279,8 @@ def columns(*names: str) -> Table:
     return table
 
 
-def draw_away(trend: Trend, error: str) -> Group:
-    reason = error.strip().partition("\n")[0]
-    told_once = Text(f"\u25a0 Postgres does not answer: {reason}", "bold red")
-    return Group(told_once) if trend.glance is None else Group(told_once, draw(trend))
+def draw_away(trend: Trend, error: Exception, width: int = 80, height: int = LINES_MAX) -> Group:
+    told_once = Text(f"\u25a0 Postgres does not answer: {first_line(error)}", "bold red")
+    if trend.glance is None:
+        return Group(told_once)
+    return Group(told_once, draw(trend, width, height - lines(told_once, width)))
