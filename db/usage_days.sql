@@ -19,12 +19,22 @@ WHERE u.created_at >= %(from_on)s::timestamp AT TIME ZONE 'UTC'
 GROUP BY 1 ORDER BY cost_usd DESC, tenant LIMIT %(rows_max)s
 
 -- name: list_month
--- Of a calendar month (UTC), as its summaries say: seconds behind the logs.
-SELECT s.user_id AS tenant, s.total_ai_requests AS calls, s.total_tokens AS tokens,
-       s.total_ai_cost AS cost_usd
-FROM public.monthly_usage_summary AS s
-WHERE s.year = %(year)s AND s.month = %(month)s AND s.total_tokens + s.total_ai_cost > 0
-ORDER BY s.total_ai_cost DESC, s.user_id LIMIT %(rows_max)s
+-- Of a calendar month (UTC), as its summaries say: seconds behind the logs. Accounts that are gone
+-- have none: theirs is what the logs say.
+(SELECT s.user_id AS tenant, s.total_ai_requests AS calls, s.total_tokens AS tokens,
+        s.total_ai_cost AS cost_usd
+ FROM public.monthly_usage_summary AS s
+ WHERE s.year = %(year)s AND s.month = %(month)s AND s.total_tokens + s.total_ai_cost > 0
+ ORDER BY s.total_ai_cost DESC, s.user_id LIMIT %(rows_max)s)
+UNION ALL
+SELECT NULL, count(*), coalesce(sum(u.total_tokens::bigint), 0)::bigint, sum(u.total_cost)
+FROM public.usage_logs AS u
+WHERE u.user_id IS NULL
+  AND u.created_at >= make_date(%(year)s, %(month)s, 1)::timestamp AT TIME ZONE 'UTC'
+  AND u.created_at < (make_date(%(year)s, %(month)s, 1)::timestamp + interval '1 month')
+                     AT TIME ZONE 'UTC'
+HAVING count(*) > 0
+ORDER BY cost_usd DESC, tenant
 
 -- name: list_unpriced
 -- Models of which usage has no price: hops from one to the next, and counts up to a limit.

@@ -14,6 +14,7 @@ import pytest
 from db import usage_days
 from db.pool import Connection
 from db.usage_days import DaySum
+from pipelines.counting import plural
 from tests.dashboard_world import Desk, open_desk
 from tests.integration.test_dashboard_tenants import add_account
 from tests.processes import wait_until
@@ -121,7 +122,7 @@ def test_the_month_is_held_against_the_same_whole_days(conn: Connection, desk: D
 
     assert "<b>$1.50</b><span>today so far" in page
     assert f"<b>${'3.50' if days else '1.50'}</b><span>this month so far" in page
-    told = f"<b>-50%</b><span>its {days} whole days $2.00, the same days last month $4.00"
+    told = f"<b>-50%</b><span>its {plural(days, 'whole day')} $2.00, the same days last month $4.00"
     assert (told if days else "the month began today") in page
 
 
@@ -129,6 +130,9 @@ def test_who_drives_it_is_named_with_today_and_the_month(conn: Connection, desk:
     acme = add_account(conn, company="Acme <b>")
     add_usage(conn, TODAY, "7.25", user=acme)
     add_usage(conn, TODAY, "0.50", user=None)
+    if TODAY.day > 1:
+        add_usage(conn, TODAY.replace(day=1), "20.0000000001", user=None)
+    add_usage(conn, TODAY - 70 * DAY, "400", user=None)
     conn.execute(
         "INSERT INTO public.monthly_usage_summary (user_id, year, month, total_tokens,"
         " total_ai_requests, total_ai_cost) VALUES (%s, %s, %s, 100, 3, 9.75)",
@@ -139,7 +143,9 @@ def test_who_drives_it_is_named_with_today_and_the_month(conn: Connection, desk:
 
     assert "Acme &lt;b&gt;" in page
     row = page[page.index(f'href="/tenants/{acme}"') :]
-    assert row.index("$7.25") < row.index("$9.75") < row.index("accounts that are gone")
+    assert row.index("$7.25") < row.index("$9.75")
+    gone = page[page.index("accounts that are gone") :]
+    assert f"<b>${'20.50' if TODAY.day > 1 else '0.5000'}</b>" in gone[:400]
 
 
 def test_models_without_a_price_and_limits_that_are_near_are_told(

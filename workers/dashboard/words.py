@@ -14,6 +14,7 @@ from workers.spans import span
 
 SIZES: tuple[tuple[float, str], ...] = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 NOTHING = "\u2013"
+SMALLEST_USD = 0.0001
 # As the database calls them.
 INFINITE = {EARLIEST: "-infinity", LATEST: "infinity"}
 
@@ -43,11 +44,13 @@ def size(number: float | None) -> str:
 
 
 def money(amount: Decimal | float | None) -> str:
-    """US dollars; small amounts keep four decimals."""
+    """US dollars; small amounts keep four decimals, and what is something is never nothing."""
     if amount is None:
         return NOTHING
-    small = amount and -1 < amount < 1
-    return f"${amount:,.4f}" if small else f"${amount:,.2f}"
+    sign, size = ("-" if amount < 0 else ""), float(abs(amount))
+    if 0 < size < SMALLEST_USD / 2:
+        return f"{sign}<${SMALLEST_USD}"
+    return f"{sign}${size:,.4f}" if 0 < size < 1 else f"{sign}${size:,.2f}"
 
 
 def percent(share: float | None) -> str:
