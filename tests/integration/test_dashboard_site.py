@@ -25,7 +25,10 @@ def test_shipped_files_need_no_login(desk: Desk) -> None:
     assert answer.status_code == 200
 
 
-def test_the_audit_log_refuses_changes(conn: Connection) -> None:
+@pytest.mark.parametrize("session", ["origin", "replica"])
+def test_the_audit_log_refuses_changes(conn: Connection, session: str) -> None:
+    """By its owner, and where ordinary triggers rest."""
+    conn.execute("SELECT set_config('session_replication_role', %s, false)", (session,))
     conn.execute(
         "INSERT INTO worker.audit_log (operator, role, action, target, why)"
         " VALUES ('ada', 'admin', 'retry_jobs', 'job 1', 'because')"
