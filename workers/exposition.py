@@ -150,11 +150,17 @@ def gauge(
 
 
 def counter_family(counter: Counter, samples: Sequence[Sample]) -> Metric:
+    """From 0 on where the labels are known: Prometheus sees no rise in a series' first value."""
     family = CounterMetricFamily(counter.name, counter.about, labels=counter.labels)
+    values: dict[tuple[str, ...], float] = {}
+    if not counter.labels:
+        values[()] = 0.0
+    elif counter.labels == ("kind",):
+        values = {(kind,): 0.0 for kind in KINDS}
     for sample in samples:
-        family.add_metric([sample.labels.get(name, "") for name in counter.labels], sample.value)
-    if not counter.labels and not samples:
-        family.add_metric((), 0)
+        values[tuple(sample.labels.get(name, "") for name in counter.labels)] = sample.value
+    for labels, value in values.items():
+        family.add_metric(labels, value)
     return family
 
 

@@ -10,8 +10,10 @@ import pytest
 import yaml
 from prometheus_client.core import Metric
 
+from db import health
 from workers import dashboard
 from workers.exposition import Families, Figures
+from workers.jobs import KINDS
 
 FOLDER = Path(dashboard.__file__).parent / "monitoring"
 RUNBOOKS = FOLDER.parent / "runbooks"
@@ -87,3 +89,21 @@ def test_an_alert_names_a_page_that_there_is(rule: dict[str, Any]) -> None:
 
     known = {f"/runbooks/{page.stem}" for page in RUNBOOKS.glob("*.md")}
     assert set(pages) <= known
+
+
+def test_the_first_discards_of_a_kind_are_a_rise() -> None:
+    families = Families(Figures(depths=[], processes={}, pauses={}, totals=[])).collect()
+
+    (discards,) = (family for family in families if family.name == "avivro_discards")
+
+    assert {sample.labels["kind"]: sample.value for sample in discards.samples} == dict.fromkeys(
+        KINDS, 0.0
+    )
+
+
+def test_a_provider_fails_by_the_same_answers_as_for_the_watchdog() -> None:
+    (rule,) = (rule for rule in RULES if rule["alert"] == "AvivroProviderFails")
+
+    fine = {tuple(found.split("|")) for found in re.findall(r'result!~"([^"]*)"', rule["expr"])}
+
+    assert fine == {health.FINE}
