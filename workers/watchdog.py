@@ -78,6 +78,8 @@ class Watchdog:
         """Compare what is found with what is known; False when another watchdog does."""
         of_redis = [] if self._redis_url is None else look_at_redis(self._redis_url)
         with conn.transaction():
+            # A table that somebody locked is a failed look, and not one that never ends.
+            health.limit_looking(conn)
             at = at or alerts.read_clock(conn)
             if not alerts.take_turn(conn, at=at, by=self._name, every_s=self.rules.every_s / 2):
                 return False
@@ -114,6 +116,7 @@ class Watchdog:
 
     def _claim(self, conn: Connection, way: Way, at: datetime | None) -> Notice | None:
         with conn.transaction():
+            health.limit_looking(conn)
             return alerts.claim_notice(conn, way=way.name, at=at or alerts.read_clock(conn))
 
     def _send(self, conn: Connection, way: Way, notice: Notice, at: datetime | None) -> bool:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from threading import Thread
 
 import pytest
+from psycopg.sql import SQL
 
-from db import alerts
+from db import alerts, health
 from db.pool import Connection, Pool, connect, open_pool
 from tests.fakes_smtp import Drop, Say
 from tests.watching import (
@@ -330,6 +331,24 @@ def test_without_postgres_a_watchdog_tells_of_that_by_itself_and_of_the_end(
     assert told == [("watchdog_blind", "opened")]
     assert post.events() == [*told, ("watchdog_blind", "recovered")]
     assert len(post.subjects()) == 2
+
+
+@pytest.mark.parametrize("table", ["worker.watch", "worker.jobs", "worker.alert_notices"])
+def test_a_table_that_somebody_keeps_locked_ends_no_watch(
+    conn: Connection,
+    database_url: str,
+    clock: Clockwork,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    table: str,
+) -> None:
+    monkeypatch.setattr(health, "LOOK_MS_MAX", 50)
+
+    with connect(database_url) as holder:
+        holder.execute(SQL("LOCK TABLE {}").format(SQL(table)))
+        clock.pass_s(150)
+
+    assert post.events() == [("watchdog_blind", "opened")]
 
 
 def test_a_row_with_a_time_of_infinity_silences_nothing(

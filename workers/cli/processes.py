@@ -169,9 +169,10 @@ def dispatch(found: Config, stopped: threading.Event) -> None:
         partial(connect, found.database_direct_url, autocommit=True, name="avivro listen")
     )
     lease = Lease(open_connection, process_id=uuid4(), role="dispatcher", describe=dict)
+    # Before Postgres is there: that it is not is worth an alert.
+    patrol = watch_for_alerts(found, role="dispatcher")
     wait_for("Postgres", lease.register, stop=stopped.is_set)
     lease.start()
-    patrol = watch_for_alerts(found, role="dispatcher")
     while not stopped.is_set():
         wait_for("Postgres", lambda: open_connection().close(), stop=stopped.is_set)
         try:
