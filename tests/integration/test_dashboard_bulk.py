@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from db import bulk as bulk_rows
-from db import jobs
+from db import jobs, lanes
 from db.jobs import Finish
 from db.pool import Connection, connect
 from tests.bulk_desk import discard, preview, run_all, send, send_again, states
@@ -40,6 +40,19 @@ def test_a_preview_says_what_changes_and_changes_nothing(
     assert re.search(r"<b>3</b> become available again", page)
     assert re.search(r"<b>1</b> skipped: waiting to run already", page)
     assert states(conn, ids) == {"discarded": 3, "available": 1}
+
+
+@pytest.mark.parametrize(("action", "waits"), [("retry", True), ("cancel", False)])
+def test_a_preview_says_where_jobs_will_wait(
+    conn: Connection, browser: Browser, action: str, waits: bool
+) -> None:
+    discard(conn, 1)
+    jobs.enqueue(conn, "probe", {})
+    lanes.pause(conn, scope="kind", name="probe")
+
+    page = browser.get(f"/jobs?q=kind:probe&preview={action}&all=1")
+
+    assert ("There they wait" in page) == waits
 
 
 def test_jobs_that_came_after_the_preview_are_not_touched(

@@ -201,7 +201,7 @@ def test_what_cannot_be_done_is_refused_in_words(desk: Desk, conn: Connection) -
     )
 
     assert status == 409
-    assert "The job is finished already." in text
+    assert "Nothing was done: finished already." in text
 
 
 def test_a_waiting_job_says_why(desk: Desk, conn: Connection) -> None:

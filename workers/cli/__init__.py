@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from db.embedded import EmbeddedError
 from db.migrate import MigrationError
+from db.pool import UNMIGRATED
 from workers import log
 from workers.cli import console
 from workers.config import ConfigError
@@ -121,5 +122,7 @@ def main() -> None:
         console.fail(f"Redis does not answer: {error}", code=3)
     except psycopg.OperationalError as error:
         console.fail(f"Postgres does not answer: {str(error).strip()}", code=3)
+    except UNMIGRATED as error:
+        console.fail(f"{error.diag.message_primary}: run avivro migrate", code=3)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -209,7 +209,7 @@ def change(site: Site, request: Request, form: Form) -> Response:
     if not judged:
         raise Refused(GONE, status=404)
     if reason := action.skips(judged[0]):
-        raise Refused(f"Nothing was done. The job is {reason}.", status=409)
+        raise Refused(f"Nothing was done: {reason}.", status=409)
     order = Order(run, action, (job_id,), filter="", why=form.why, priority=priority)
     outcome = carry_out(site, request, order)
     if outcome.again:
