@@ -4,6 +4,8 @@
 (() => {
   const STALE_MS = 10_000;
   const AGAIN_MS = 10_000;
+  // Who listens to a page is told of it so often at most.
+  const TELL_MS = 30_000;
   let source = null;
   let frozen = false;
   let heard = 0;
@@ -109,12 +111,22 @@
       const news = JSON.parse(event.data);
       heard = Date.now();
       // The stream goes on while Postgres is away, and then proves nothing about the page.
+      // Nor is it true anew while somebody works in it.
       if (refused) sayAge("No answer,");
+      else if (region() && Date.now() - fresh > STALE_MS) sayAge("In use,");
       else say("Live", `${news.clock} UTC`);
       badge(news.badges);
       refresh();
     });
-    source.onerror = () => sayAge("No answer,");
+    source.onerror = () => {
+      sayAge("No answer,");
+      // A browser gives up on a refusal. The page asks by itself then, and is led to the login
+      // where the session has ended.
+      if (source.readyState !== EventSource.CLOSED) return;
+      source = null;
+      refresh();
+      setTimeout(() => pause || listen(), AGAIN_MS);
+    };
   }
 
   function rest(word) {
@@ -138,7 +150,7 @@
   addEventListener("pagehide", () => rest("Resting,"));
   setInterval(() => {
     if (pause) sayAge(pause);
-    else if (source && Date.now() - Math.max(heard, fresh) > STALE_MS) sayAge("No answer,");
+    else if (Date.now() - Math.max(heard, fresh) > STALE_MS) sayAge("No answer,");
   }, 1000);
   addEventListener("avivro:freeze", freeze);
   listen();
