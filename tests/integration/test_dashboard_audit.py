@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -59,7 +60,7 @@ def test_what_is_sent_twice_leaves_one_entry(desk: Desk, conn: Connection) -> No
         " VALUES (%s, 'worker', 'a', 1, '{}', now() + interval '1 hour')",
         (worker,),
     )
-    sent: list[tuple[str, dict[str, object]]] = [
+    sent: list[tuple[str, dict[str, Any]]] = [
         ("/queues/pause", {"scope": "queue", "name": "email"}),
         ("/tenants/pause", {"tenant": tenant}),
         ("/tenants/weigh", {"tenant": tenant, "weight": "2"}),
