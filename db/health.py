@@ -1,6 +1,6 @@
 """Statements about whether work flows; see health.sql. No function commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -56,6 +56,15 @@ class QueueState:
     kinds: list[str]
     last_host: str | None
     last_left_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKind:
+    """A kind that the code does not know, and jobs of it, up to COUNT_MAX."""
+
+    kind: str
+    jobs: int
+    oldest_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,17 @@ def list_queues(conn: Connection, queues: Sequence[str]) -> list[QueueState]:
     """One for each of these queues. Of one with very many lanes, those that come first count."""
     arguments = {"queues": list(queues), "lanes_max": LANES_MAX, "count_max": COUNT_MAX}
     return rows(conn, QueueState, SQL.list_queues, arguments)
+
+
+def list_waiting_queues(conn: Connection) -> list[str]:
+    found = conn.execute(SQL.list_waiting_queues, {"rows_max": ROWS_MAX}).fetchall()
+    return [queue for (queue,) in found]
+
+
+def list_unknown_kinds(conn: Connection, kinds: Collection[str]) -> list[UnknownKind]:
+    """Other kinds than these, of jobs that are about to run or put off a moment ago."""
+    arguments = {"kinds": list(kinds), "looked_max": COUNT_MAX, "rows_max": ROWS_MAX}
+    return rows(conn, UnknownKind, SQL.list_unknown_kinds, arguments)
 
 
 def read_promotion(conn: Connection) -> datetime | None:

@@ -84,6 +84,29 @@ LEFT JOIN LATERAL (
 ) AS gone ON served.queue IS NULL
 ORDER BY wanted.queue
 
+-- name: list_waiting_queues
+-- Those of waiting jobs, whether the code knows them or not.
+WITH RECURSIVE hops AS (
+    (SELECT j.queue, 1 AS place FROM worker.jobs AS j
+     WHERE j.state = 'available' ORDER BY j.queue LIMIT 1)
+    UNION ALL
+    SELECT following.queue, hops.place + 1 FROM hops CROSS JOIN LATERAL (
+        SELECT j.queue FROM worker.jobs AS j
+        WHERE j.state = 'available' AND j.queue > hops.queue ORDER BY j.queue LIMIT 1) AS following
+    WHERE hops.place < %(rows_max)s)
+SELECT queue FROM hops
+
+-- name: list_unknown_kinds
+-- Workers give such jobs back, put off by a second: they are in flight, or due in a moment.
+SELECT left(w.kind, 200) AS kind, count(*)::int AS jobs, min(w.created_at) AS oldest_at
+FROM ((SELECT j.kind, j.created_at FROM worker.jobs AS j
+       WHERE j.state IN ('scheduled', 'retryable') AND NOT j.blocked
+         AND j.run_at < now() + interval '2 seconds' ORDER BY j.run_at LIMIT %(looked_max)s)
+      UNION ALL
+      (SELECT j.kind, j.created_at FROM worker.jobs AS j
+       WHERE j.state IN ('dispatched', 'running') LIMIT %(looked_max)s)) AS w
+WHERE w.kind <> ALL (%(kinds)s::text[]) GROUP BY 1 ORDER BY jobs DESC LIMIT %(rows_max)s
+
 -- name: read_promotion
 -- The oldest job that is due and that no dispatcher has put among those that wait.
 SELECT run_at FROM worker.jobs

@@ -36,6 +36,7 @@ class Hold:
 class Busy:
     running: int
     dispatchers: int
+    silent_s: float
     epoch: UUID
 
 

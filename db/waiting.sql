@@ -46,4 +46,7 @@ SELECT (SELECT count(*) FROM worker.jobs
         WHERE queue = %(queue)s AND state = 'running')::int AS running,
        (SELECT count(*) FROM worker.processes
         WHERE role = 'dispatcher' AND expires_at > clock_timestamp())::int AS dispatchers,
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - max(renewed_at))
+                 FROM worker.processes WHERE role = 'dispatcher'
+                   AND expires_at > clock_timestamp()), 0)::float8 AS silent_s,
        (SELECT epoch FROM worker.runway) AS epoch

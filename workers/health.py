@@ -20,7 +20,7 @@ from workers.health_facts import (
 )
 from workers.health_flow import judge_flow
 from workers.health_work import judge_work
-from workers.jobs import QUEUES
+from workers.jobs import KINDS, QUEUES
 
 # A Redis that takes longer to say PONG is of no use to anybody.
 PING_S = 0.5
@@ -57,7 +57,7 @@ def read_facts(conn: Connection) -> Facts:
     return Facts(
         now=health.read_clock(conn),
         crews={crew.role: crew for crew in health.list_crews(conn)},
-        queues=health.list_queues(conn, list(QUEUES)),
+        queues=health.list_queues(conn, sorted({*QUEUES, *health.list_waiting_queues(conn)})),
         promotion_at=health.read_promotion(conn),
         late=health.list_late_schedules(conn, late_s=BEHIND_S * 2),
         pauses=lanes.list_pauses(conn),
@@ -69,6 +69,7 @@ def read_facts(conn: Connection) -> Facts:
         differences=health.read_lasting_differences(conn, age_s=DIFFERENCE_S),
         server=health.read_server(conn, age_s=TRANSACTION_S),
         canary=health.read_canary(conn, kind=CANARY_KIND),
+        unknown=health.list_unknown_kinds(conn, KINDS),
     )
 
 

@@ -14,6 +14,7 @@ from db.health import (
     Lost,
     QueueState,
     Server,
+    UnknownKind,
 )
 from db.lanes import Pause
 
@@ -58,6 +59,7 @@ class Facts:
     differences: Counted
     server: Server
     canary: Canary | None
+    unknown: Sequence[UnknownKind] = ()
 
     def age_s(self, at: datetime) -> float:
         return (self.now - at).total_seconds()

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 
 from db.health import COUNT_MAX, QueueState
 from workers.finding import Finding, Runbook, jobs_in_words, since
 from workers.health_facts import BEHIND_S, CANARY_S, Facts
-from workers.jobs import LONG_QUEUES
+from workers.jobs import LONG_QUEUES, QUEUES
 from workers.spans import span
 from workers.targets import TARGETS_S
 
@@ -34,6 +35,7 @@ def judge_flow(facts: Facts, of_redis: Sequence[Finding]) -> list[Finding]:
     """What Redis and Postgres say together. What follows from another finding names it."""
     found = [*of_redis, *judge_roles(facts)]
     found += judge_unserved(facts, found)
+    found += judge_unknown(facts)
     found += judge_dispatch(facts, found)
     found += judge_ages(facts, found)
     found += judge_schedules(facts, found)
@@ -97,11 +99,33 @@ def judge_unserved(facts: Facts, found: Sequence[Finding]) -> Iterator[Finding]:
             level="stop",
             title=f"{queue.queue} stands still: no worker takes {named(queue.kinds)}",
             evidence=evidence,
-            do=f"Start a worker for it: avivro worker --queue {queue.queue}.",
+            do=f"Start a worker for it: avivro worker --queue {queue.queue}."
+            if queue.queue in QUEUES
+            else "Start workers of a release that has this queue; this one has not.",
             runbook="queue-unserved",
             links=(waiting_jobs(queue.queue), ("Workers", "/workers")),
             cause=cause_of(found, "no_worker"),
         )
+
+
+def judge_unknown(facts: Facts) -> Iterator[Finding]:
+    for unknown in facts.unknown:
+        yield Finding(
+            key=f"kind_unknown:{unknown.kind}",
+            level="stop",
+            title=f"No worker knows the kind {unknown.kind}",
+            evidence=f"{waits(unknown.jobs, unknown.oldest_at, facts.now)}. Workers give such jobs "
+            "back every second; that uses up none of their tries.",
+            do="Start workers of a release that knows it, or cancel its jobs.",
+            runbook="queue-unserved",
+            links=(("Its jobs", f"/jobs?{urlencode({'q': quoted_kind(unknown.kind)})}"),),
+        )
+
+
+def quoted_kind(kind: str) -> str:
+    """A filter for a kind that the code does not know."""
+    escaped = kind.replace("\\", "\\\\").replace('"', '\\"')
+    return f'kind:"{escaped}"'
 
 
 def named(kinds: Sequence[str]) -> str:

@@ -97,6 +97,22 @@ def test_a_queue_that_nobody_serves_says_who_did(conn: Connection) -> None:
     assert "on wrk-s1, left" in finding.evidence
 
 
+@pytest.mark.parametrize("state", ["scheduled", "dispatched"])
+def test_kinds_and_queues_that_nobody_knows_are_named(conn: Connection, state: str) -> None:
+    complete_crew(conn)
+    conn.execute(
+        "INSERT INTO worker.jobs (kind, queue, state, max_attempts, run_at)"
+        " VALUES ('martian', 'default', %s, 3, now() + interval '1 s'),"
+        " ('venusian', 'venus', 'available', 3, now())", (state,),
+    )  # fmt: skip
+
+    found = found_in(conn)
+
+    assert sorted(found) == ["kind_unknown:martian", "queue_unserved:venus"]
+    assert "1 job waits" in found["kind_unknown:martian"].evidence
+    assert "avivro worker --queue" not in found["queue_unserved:venus"].do
+
+
 def test_idle_threads_beside_jobs_that_could_run_are_the_dispatchers_fault(
     conn: Connection,
 ) -> None:

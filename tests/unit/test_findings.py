@@ -9,7 +9,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from db.health import Calls, Counted, Crew, Discards, LateSchedule, Lost, QueueState, Server
+from db.health import (
+    Calls,
+    Counted,
+    Crew,
+    Discards,
+    LateSchedule,
+    Lost,
+    QueueState,
+    Server,
+    UnknownKind,
+)
 from db.lanes import Pause
 from workers.dashboard import filtering
 from workers.dashboard.filtering import Known
@@ -59,6 +69,7 @@ LOST = Lost("worker", "a", 1, 3, HOUR_AGO, 7, "signal SIGKILL")
 TROUBLES: dict[str, Facts] = {
     "no-worker": facts(crews={}),
     "queue-unserved": facts(queues=[replace(BUSY, threads=0, in_flight=0)]),
+    "queue-unserved of a kind": facts(unknown=[UnknownKind('old "one"', 3, HOUR_AGO)]),
     "queue-age": facts(queues=[BUSY]),
     "dispatcher-behind": facts(queues=[replace(BUSY, in_flight=0)]),
     "schedules-late": facts(late=[LateSchedule("prune", HOUR_AGO)]),
@@ -74,9 +85,10 @@ TROUBLES: dict[str, Facts] = {
 }
 
 
-@pytest.mark.parametrize("runbook", TROUBLES)
-def test_each_trouble_is_found_and_says_what_to_do(runbook: str) -> None:
-    found = [finding for finding in judge(TROUBLES[runbook]) if finding.runbook == runbook]
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_trouble_is_found_and_says_what_to_do(trouble: str) -> None:
+    runbook = trouble.partition(" ")[0]
+    found = [finding for finding in judge(TROUBLES[trouble]) if finding.runbook == runbook]
 
     assert found
     assert all(f.title and f.evidence.endswith(".") and f.do.endswith(".") for f in found)

@@ -52,6 +52,13 @@ def waits(**changes: Any) -> Waiter:
     [
         ({}, ["next"]),
         ({"dispatchers": 0}, ["no_dispatcher"]),
+        ({"silent_s": 13.0}, ["silent_dispatcher"]),
+        ({"job": waits(unknown="kind")}, ["unknown_kind"]),
+        ({"job": waits(unknown="queue"), "queue": Queue()}, ["unknown_queue"]),
+        (
+            {"job": waits(unknown="kind", state="scheduled", run_at=LATER)},
+            ["unknown_kind", "scheduled"],
+        ),
         ({"redis": "refused"}, ["redis"]),
         ({"queue": Queue()}, ["no_worker"]),
         ({"pauses": (pause("queue"), pause("kind"))}, ["paused_queue", "paused_kind"]),

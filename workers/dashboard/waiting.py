@@ -7,6 +7,7 @@ hold back, then whose turn it is. Each answer names an obstacle; the job goes wh
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from workers.dashboard.words import capped, duration
 AHEAD_MAX = 1_000
 BLOCKERS_MAX = 5
 UNCLAIMED_S = 1.0
+# Leases are renewed every 5 s.
+SILENT_S = 8.0
 NOBODY = UUID(int=0)
 NO_LIMIT = Limit()
 UNFINISHED = frozenset({"scheduled", "available", "dispatched", "retryable"})
@@ -28,7 +31,9 @@ UNFINISHED = frozenset({"scheduled", "available", "dispatched", "retryable"})
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """The job: its row, as far as waiting is concerned. `error` is of its last attempt."""
+    """The job: its row, as far as waiting is concerned. `error` is of its last attempt, `unknown`
+    what of it this release does not know.
+    """
 
     id: int
     kind: str
@@ -43,6 +48,7 @@ class Waiter:
     dispatched_at: datetime | None
     error: str | None = None
     is_alone: bool = False
+    unknown: Literal["", "kind", "queue"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +107,14 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known; `redis` says what is wrong with it, and is empty where nothing is."""
+    """All that is known; `redis` says what is wrong with it, and is empty where nothing is.
+    `silent_s` is how long no dispatcher was heard of, of those that count as alive.
+    """
 
     now: datetime
     job: Waiter
     dispatchers: int = 1
+    silent_s: float = 0.0
     redis: str = ""
     pauses: tuple[Pause, ...] = ()
     blockers: tuple[Blocker, ...] = ()
@@ -135,7 +144,10 @@ def explain(facts: Facts) -> list[Answer]:
     if state == "dispatched":
         return [*find_stops(facts), tell_dispatched(facts)]
     if state in ("scheduled", "retryable"):
-        return [*tell_due(facts), *find_stops(facts), *find_holds(facts)]
+        due, stops = list(tell_due(facts)), list(find_stops(facts))
+        # What nobody knows is put off again each time that it comes due.
+        first = [*stops, *due] if facts.job.unknown else [*due, *stops]
+        return [*first, *find_holds(facts)]
     found = [*find_stops(facts), *find_holds(facts), *find_turn(facts)]
     return found or [tell_next(facts)]
 
@@ -149,13 +161,22 @@ def find_stops(facts: Facts) -> Iterator[Answer]:
             "Nothing leaves the backlog before one is started: avivro dispatcher.",
             links=(("Workers", "/workers"),),
         )
+    elif facts.silent_s > SILENT_S:
+        yield Answer(
+            "silent_dispatcher",
+            f"The dispatcher was last heard of {duration(facts.silent_s)} ago",
+            "It renews its lease every 5 s: it hangs, or cannot reach Postgres.",
+            links=(("Workers", "/workers"),),
+        )
     if facts.redis:
         yield Answer(
             "redis",
             "Redis does not take jobs",
             f"{masks.cut(facts.redis)}. Work waits in Postgres and goes on when Redis does.",
         )
-    if facts.queue.threads == 0:
+    if facts.job.unknown:
+        yield tell_unknown(facts.job)
+    elif facts.queue.threads == 0:
         yield Answer(
             "no_worker",
             f"No live worker serves the queue {facts.job.queue}",
@@ -164,6 +185,23 @@ def find_stops(facts: Facts) -> Iterator[Answer]:
         )
     for pause in facts.pauses:
         yield tell_pause(pause)
+
+
+def tell_unknown(job: Waiter) -> Answer:
+    """Rows may be made by a newer release, or outlive an older one."""
+    if job.unknown == "queue":
+        return Answer(
+            "unknown_queue",
+            f"This release has no queue {masks.cut(job.queue, 80)}",
+            "No worker of it can serve that queue: a job's queue follows from its kind.",
+        )
+    return Answer(
+        "unknown_kind",
+        f"This release does not know the kind {masks.cut(job.kind, 80)}",
+        "Its workers give such jobs back every second, and use up none of their tries: it waits "
+        "for workers of a release that knows it.",
+        links=(("Workers", "/workers"),),
+    )
 
 
 def tell_pause(pause: Pause) -> Answer:

@@ -25,7 +25,7 @@ from workers.dashboard.waiting import (
 )
 from workers.dealing import InFlight, Rules
 from workers.dispatcher import LANES_MAX
-from workers.jobs import LONG_QUEUES, LOOP_QUEUES
+from workers.jobs import KINDS, LONG_QUEUES, LOOP_QUEUES, QUEUES
 from workers.load import runway_jobs
 from workers.runway import EPOCH_KEY, connect, translated
 from workers.runway_errors import RunwayDown
@@ -69,6 +69,7 @@ def read_facts(conn: Connection, row: JobRow, *, redis: Peek) -> Facts:
         now=row.now,
         job=job,
         dispatchers=busy.dispatchers,
+        silent_s=busy.silent_s,
         redis=judge_redis(redis, busy.epoch),
         pauses=read_pauses(conn, job),
         blockers=tuple(waiting.list_blockers(conn, job.id, rows_max=BLOCKERS_MAX)),
@@ -100,6 +101,7 @@ def waiter(row: JobRow) -> Waiter:
         dispatched_at=row.dispatched_at,
         error=row.errors[-1]["error"] if row.errors else None,
         is_alone=row.suspicion >= alone_from,
+        unknown="kind" if row.kind not in KINDS else "queue" if row.queue not in QUEUES else "",
     )
 
 
