@@ -83,6 +83,27 @@ def test_what_is_sent_twice_leaves_one_entry(desk: Desk, conn: Connection) -> No
     ]
 
 
+def test_what_a_page_sends_twice_is_done_once_and_again_from_a_fresh_one(
+    desk: Desk, conn: Connection
+) -> None:
+    ada = desk.browser("operator", "ada")
+
+    def press(page: str) -> None:
+        token = page.partition('name="csrf" value="')[2].partition('"')[0]
+        ada.send("/schedules/prune/run", csrf=token, why="x", next="/audit")
+
+    page = ada.get("/schedules")
+    press(page)
+    press(page)
+    notice = ada.get("/audit")
+    once = audit.search(conn, Wanted(action="run_schedule"), before=None, rows_max=9).entries
+    press(ada.get("/schedules"))
+    twice = audit.search(conn, Wanted(action="run_schedule"), before=None, rows_max=9).entries
+
+    assert "This form was sent before: nothing was done twice." in notice
+    assert (len(once), len(twice)) == (1, 2)
+
+
 def test_another_reason_for_a_pause_is_an_entry_of_its_own(desk: Desk, conn: Connection) -> None:
     ada, eve = desk.browser("operator", "ada"), desk.browser("operator", "eve")
 

@@ -21,6 +21,9 @@ COOKIE = "avivro_session"
 HOST_PREFIX = "__Host-"
 TOKEN_BYTES = 32
 TOKEN_CHARS_MAX = 100
+# Of what forms carry: the session's part, and the page's after it.
+FORM_CHARS = 64
+PAGE_BYTES = 16
 # A shift, and a long pause in it. A page that refreshes itself is nobody at work.
 LASTS_S = 12 * 3_600.0
 IDLE_S = 2 * 3_600.0
@@ -49,16 +52,19 @@ class Sessions:
         return operator
 
     def token(self, request: HTTPConnection) -> str:
-        return form_token(self.read_cookie(request, COOKIE))
+        """What forms of a page carry: whose session it is, and a name for this very page."""
+        return form_token(self.read_cookie(request, COOKIE)) + secrets.token_hex(PAGE_BYTES)
 
     def token_hash(self, request: HTTPConnection) -> bytes:
         """What names the session that asks in Postgres."""
         return digest(self.read_cookie(request, COOKIE))
 
     def check(self, request: Request, form: Form) -> None:
-        """Raises Refused for a form that no page of this session sent."""
-        if not is_same(form.one("csrf", ""), self.token(request)):
+        """Notes the page that sent it. Raises Refused for a form of no page of this session."""
+        given = form.one("csrf", "")
+        if not is_same(given[:FORM_CHARS], form_token(self.read_cookie(request, COOKIE))):
             raise Refused("This form is not of your session: load the page again.", status=403)
+        request.state.page = given[FORM_CHARS : FORM_CHARS + 2 * PAGE_BYTES]
 
     def read_cookie(self, request: HTTPConnection, name: str) -> str:
         """Empty without one. Over https, one that came over http before is none."""

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
+from uuid import NAMESPACE_OID, uuid5
 
 import jinja2
 import psycopg
@@ -24,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from db import audit, dashboard
+from db import audit, bulk, dashboard
 from db.operators import Operator
 from db.pool import UNMIGRATED, Connection
 from db.times import bound_times
@@ -88,6 +89,10 @@ class Act:
     changed: bool = True
 
 
+class SentBefore(Exception):
+    """The page has sent this already, and it was done."""
+
+
 class Site:
     def __init__(
         self,
@@ -142,7 +147,10 @@ class Site:
             if refused := self._enter(request, role, always):
                 return refused
             self.sessions.check(request, form)
-            return handler(request, form)
+            try:
+                return handler(request, form)
+            except SentBefore:
+                return self.back(form, "This form was sent before: nothing was done twice.")
 
         return self._posted(path, enter)
 
@@ -272,10 +280,18 @@ class Site:
             yield conn
 
     @contextmanager
-    def act(self, request: Request, action: str, *, target: str, why: str) -> Iterator[Act]:
-        """One transaction: what is done in it, and its entry in the audit log, or neither."""
+    def act(
+        self, request: Request, action: str, *, target: str, why: str, once: bool = False
+    ) -> Iterator[Act]:
+        """One transaction: what is done in it, and its entry in the audit log, or neither.
+
+        Raises SentBefore with `once`, where the same page has sent it already: a second click, or
+        a form that the browser's Back brought again.
+        """
         operator: Operator = request.state.operator
         with self.write() as conn:
+            if once:
+                refuse_second(conn, request, f"{action} {target}")
             act = Act(conn)
             yield act
             if not act.changed:
@@ -298,6 +314,15 @@ class Site:
             NOTICE_COOKIE, quote(notice[:500]), max_age=30, httponly=True, samesite="lax"
         )
         return response
+
+
+def refuse_second(conn: Connection, request: Request, what: str) -> None:
+    page = getattr(request.state, "page", "")
+    if not page:
+        return
+    bulk.forget_parts(conn)
+    if not bulk.begin_part(conn, run=uuid5(NAMESPACE_OID, f"{page} {what}"), part=0):
+        raise SentBefore
 
 
 def raising(refusal: Refused) -> Callable[[], Response]:

@@ -269,7 +269,8 @@ def tell_progress(progress: Mapping[str, Any]) -> str:
 
 def index_one(site: Site, request: Request, form: Form) -> Response:
     source_id = form_id(form, "source_id", "source")
-    with site.act(request, "index_source", target=f"source {source_id}", why=form.why) as act:
+    target = f"source {source_id}"
+    with site.act(request, "index_source", target=target, why=form.why, once=True) as act:
         require(act.conn, source_id)
         idle = watched_sources.lock_idle(act.conn, [source_id])
         if not idle:
@@ -281,7 +282,8 @@ def index_one(site: Site, request: Request, form: Form) -> Response:
 
 def resync(site: Site, request: Request, form: Form) -> Response:
     source_id = form_id(form, "source_id", "source")
-    with site.act(request, "resync_source", target=f"source {source_id}", why=form.why) as act:
+    target = f"source {source_id}"
+    with site.act(request, "resync_source", target=target, why=form.why, once=True) as act:
         require(act.conn, source_id)
         act.details["job_id"] = job_id = enqueue(act.conn, ResyncSource(source_id))
     return site.back(form, f"Job {job_id} asks whether the source changed.")

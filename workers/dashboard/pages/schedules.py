@@ -147,7 +147,7 @@ class Schedules:
     ) -> Response:
         name = known(request)
         target = f"schedule {name}"
-        with self._site.act(request, action, target=target, why=form.why) as act:
+        with self._site.act(request, action, target=target, why=form.why, once=True) as act:
             notice = change(act, name)
         return self._site.back(form, notice)
 

@@ -282,7 +282,7 @@ def form_id(form: Form, name: str) -> UUID:
 def redeliver(site: Site, request: Request, form: Form) -> Response:
     id = form_id(form, "delivery_id")
     with (
-        site.act(request, "redeliver", target=f"delivery {id}", why=form.why) as act,
+        site.act(request, "redeliver", target=f"delivery {id}", why=form.why, once=True) as act,
         as_owner(act, id) as conn,
     ):
         webhooks.redeliver(conn, id)
@@ -375,7 +375,7 @@ def disable(site: Site, request: Request, form: Form) -> Response:
 def set_active(site: Site, request: Request, form: Form, *, is_active: bool) -> None:
     id = form_id(form, "webhook_id")
     verb = "enable_webhook" if is_active else "disable_webhook"
-    with site.act(request, verb, target=f"webhook {id}", why=form.why) as act:
+    with site.act(request, verb, target=f"webhook {id}", why=form.why, once=True) as act:
         with as_owner(act, id) as conn:
             found = webhooks.update(conn, id, is_active=is_active)
         if found is None:
@@ -384,7 +384,8 @@ def set_active(site: Site, request: Request, form: Form, *, is_active: bool) -> 
 
 def send_test(site: Site, request: Request, form: Form) -> Response:
     id = form_id(form, "webhook_id")
-    with site.act(request, "test_webhook", target=f"webhook {id}", why=form.why) as act:
+    target = f"webhook {id}"
+    with site.act(request, "test_webhook", target=target, why=form.why, once=True) as act:
         with as_owner(act, id) as conn:
             delivery_id = webhooks.send_test(conn, id)
         act.details["delivery_id"] = str(delivery_id)
