@@ -154,12 +154,19 @@ def find_edge(conn: Connection, source: Source, *, after: Place, looked_max: int
 
 
 def count_rows(
-    conn: Connection, source: Source, conditions: Sequence[Condition], *, looked_max: int
-) -> dict[str, tuple[int, int]]:
-    """By state: how many of the source's first rows were looked at, and how many match."""
-    values = {**place_values(Place()), "looked_max": looked_max}
-    rows = conn.execute(*compose(SQL.count_rows, source, conditions, values)).fetchall()
-    return {state: (looked, matched) for state, looked, matched in rows}
+    conn: Connection, sources: Sequence[Source], conditions: Sequence[Condition], *, looked_max: int
+) -> list[dict[str, tuple[int, int]]]:
+    """By state: how many of each source's first rows were looked at, and how many match."""
+    texts, bound = [], {}
+    for number, source in enumerate(sources):
+        values = {**place_values(Place()), "looked_max": looked_max, "number": number}
+        text, own = compose(SQL.count_rows, source, conditions, values)
+        texts.append(text.replace(b"%(", b"%%(s%d_" % number))
+        bound.update({f"s{number}_{name}": value for name, value in own.items()})
+    found: list[dict[str, tuple[int, int]]] = [{} for _ in sources]
+    for number, state, looked, matched in conn.execute(b"\nUNION ALL\n".join(texts), bound):
+        found[number][state] = looked, matched
+    return found
 
 
 def count_minutes(

@@ -93,8 +93,9 @@ FROM /* source */ worker.jobs AS j /* end */
 /* order */ ORDER BY j.id DESC /* end */ OFFSET %(looked_max)s::bigint - 1 LIMIT 1
 
 -- name: count_rows
--- How many were looked at, and how many of them match, by state.
-SELECT j.state, count(*)::int AS looked, (count(*) FILTER (WHERE true /* conditions */))::int
+-- How many were looked at, and how many of them match, by state; of several sources in one look.
+SELECT %(number)s::int AS source, j.state, count(*)::int AS looked,
+       (count(*) FILTER (WHERE true /* conditions */))::int
 FROM /* source */ worker.jobs AS j /* end */ GROUP BY j.state
 
 -- name: count_minutes

@@ -28,14 +28,15 @@ STEP_ROWS_MIN = 1_000
 STEP_ROWS_MAX = 50_000
 STEP_S = 0.03
 UNFINISHED_MAX = 50_000
-COUNT_MAX = 10_000
+COUNT_MAX = 5_000
 COSTLY_COUNT_MAX = 2_000
 HINT_COUNT_MAX = 3_000
 HINT_COSTLY_MAX = 1_000
 # What is worth having, but not worth waiting for, is left out when a page took so long already.
 PAGE_S_MAX = 0.1
-COUNT_S = 0.01
+COUNT_S = 0.03
 COUNT_MIN = 1_000
+UNKNOWN = 0.0
 CHART_SPAN = timedelta(hours=1)
 CHART_ROWS_MAX = 10_000
 
@@ -92,7 +93,7 @@ class Search:
         self._conn = conn
         self._began_at = time.monotonic()
         # Rows looked at in a second, as far as that was seen: the machine may be busy.
-        self._rate = float("inf")
+        self._rate = UNKNOWN
         self._unfinished = job_list.count_unfinished(conn, rows_max=UNFINISHED_MAX)
 
     def list_page(self, *, after: Place, rows_max: int) -> Page:
@@ -206,28 +207,43 @@ class Search:
         most = costly if is_costly(asked) else most
         source, _ = self._source(wanted, asked)
         if source.name in ("look_at_ids", "look_at_group"):
-            return self._count_in(source, asked, most)
+            return self._count_in([source], asked, most)
         states = wanted.states()
-        found: dict[str, Counted] = {}
+        sources = [finished(state, asked) for state in sorted(states & FINISHED)]
         if states - FINISHED:
-            unfinished = Source("look_at_unfinished", {"states": sorted(states - FINISHED)})
-            found |= self._count_in(unfinished, asked, most * 2)
-        for state in states & FINISHED:
-            found |= self._count_in(finished(state, asked), asked, most)
+            sources.append(Source("look_at_unfinished", {"states": sorted(states - FINISHED)}))
+        found = self._count_in(sources, asked, most)
         return {state: found.get(state, Counted(0)) for state in STATES if state in states}
 
     def _count_in(
-        self, source: Source, asked: Sequence[Condition], most: int
+        self, sources: Sequence[Source], asked: Sequence[Condition], most: int
     ) -> dict[str, Counted]:
-        look = int(max(min(most, self._rate * COUNT_S), min(most, COUNT_MIN)))
-        began_at = time.monotonic()
-        counts = job_list.count_rows(self._conn, source, asked, looked_max=look)
-        seen = sum(looked for looked, _ in counts.values())
-        if seen >= COUNT_MIN:
-            self._rate = seen / max(time.monotonic() - began_at, 0.000_1)
-        return {
-            state: Counted(matched, least=seen >= look) for state, (_, matched) in counts.items()
-        }
+        found: dict[str, Counted] = {}
+        if not sources:
+            return found
+        least = min(most, COUNT_MIN)
+        is_new_here = self._rate == UNKNOWN
+        if is_new_here:
+            found = self._count_some(sources, asked, least)
+        look = min(most, int(self._rate * COUNT_S / len(sources)))
+        if is_new_here and (look < 2 * least or not any(each.least for each in found.values())):
+            return found
+        return self._count_some(sources, asked, max(look, least))
+
+    def _count_some(
+        self, sources: Sequence[Source], asked: Sequence[Condition], look: int
+    ) -> dict[str, Counted]:
+        """Of each source the first `look` rows."""
+        found: dict[str, Counted] = {}
+        began_at, seen = time.monotonic(), 0
+        for counts in job_list.count_rows(self._conn, sources, asked, looked_max=look):
+            looked = sum(number for number, _ in counts.values())
+            seen += looked
+            found |= {
+                state: Counted(matched, looked >= look) for state, (_, matched) in counts.items()
+            }
+        self._rate = max(seen, COUNT_MIN) / max(time.monotonic() - began_at, 0.000_1)
+        return found
 
     def count_all(self) -> Counted:
         """What the whole filter leaves, of all states together."""
@@ -289,8 +305,8 @@ def finished(state: str | None, asked: Sequence[Condition]) -> Source:
 
 
 def next_step(look: int, reachable: float) -> int:
-    """Four times as far as the last, where that can be reached in time."""
-    return max(min(look * 4, int(reachable), STEP_ROWS_MAX), STEP_ROWS_MIN // 2)
+    """Eight times as far as the last, where that can be reached in time."""
+    return max(min(look * 8, int(reachable), STEP_ROWS_MAX), STEP_ROWS_MIN // 2)
 
 
 def place_of(row: Row) -> Place:
