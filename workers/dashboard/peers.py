@@ -43,12 +43,15 @@ class Peers:
         return bool(said) and said[-1].lower() == "https"
 
     def vouched_name(self, request: HTTPConnection) -> str | None:
-        """Whom a proxy of ours says it has let in; None without one, or with two."""
+        """Whom a proxy of ours says it has let in; None without one, or with two.
+
+        Whoever hands headers on may join two by a comma: then one of them is a stranger's.
+        """
         if self._header is None or not self.is_trusted(request):
             return None
         given = request.headers.getlist(self._header)
         name = decode(given[0]).strip() if len(given) == 1 else ""
-        return name if is_name(name) else None
+        return name if is_name(name) and "," not in name else None
 
     def check_origin(self, request: Request) -> None:
         """Raises Refused for a form that a page of another site sent.
