@@ -26,9 +26,10 @@ GAP_S_MAX = 10.0
 # Of one schedule after one absence: two weeks of minutes.
 NOTED_TICKS_MAX = 20_000
 MADE_UP_TICKS_MAX = 100
-# The last times before now are looked for ever further back, so that a year away costs no loop
-# over a year of seconds.
-LOOK_BACK = [timedelta(days=days) for days in (1 / 1440, 1 / 24, 1, 31, 366)]
+# The last times before now are looked for ever further back, so that years away cost no loop over
+# years of seconds.
+LOOK_BACK = timedelta(minutes=1)
+FURTHER_MAX = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,12 @@ def late_s(trigger: Trigger, state: State, *, now: datetime) -> float:
 
 def last_ticks(trigger: Trigger, *, after: datetime, until: datetime, most: int) -> list[datetime]:
     """The last of all `ticks`, oldest first."""
-    for back in LOOK_BACK:
-        if after >= until - back:
-            break
+    back = LOOK_BACK
+    while until - after > back:
         if len(found := ticks(trigger, after=until - back, until=until)) >= most:
             return found[-most:]
+        # As far as there should be enough, and a little more.
+        back *= min(FURTHER_MAX, max(1.1 * most / (len(found) or 1), 1.1))
     return ticks(trigger, after=after, until=until)[-most:]
 
 

@@ -10,6 +10,7 @@ from schedules import times
 from schedules.times import (
     Policy,
     Settlement,
+    Trigger,
     last_ticks,
     late_s,
     next_tick,
@@ -231,6 +232,26 @@ def test_late_is_since_the_oldest_open_tick_and_never_by_a_pause() -> None:
     assert late_s(HOURLY, state(settled_at=NOON), now=NOON + MINUTE) == 0
     assert late_s(HOURLY, state(begins_at=NOON), now=NOON + MINUTE) == 0
     assert late_s(HOURLY, state(paused_at=NOON - HOUR), now=NOON) == 0
+
+
+def test_many_ticks_of_half_a_century_are_found_by_looking_at_few_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daily = trigger_of("41 2 * * *")
+    looked_at = 0
+
+    def counted(trigger: Trigger, after: datetime) -> datetime | None:
+        nonlocal looked_at
+        looked_at += 1
+        return next_tick(trigger, after)
+
+    monkeypatch.setattr(times, "next_tick", counted)
+
+    found = last_ticks(daily, after=NOON - 18_000 * DAY, until=NOON, most=400)
+
+    assert (len(found), found[-1]) == (400, NOON - 9 * HOUR - 19 * MINUTE)
+    assert found[0] == found[-1] - 399 * DAY
+    assert looked_at < 2_000
 
 
 @pytest.mark.parametrize("cron", ["every 1 s", "* 3 * * *", "0 0 1 1 *", "0 0 29 feb *"])
