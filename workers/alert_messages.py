@@ -10,7 +10,8 @@ from db.alerts import Notice
 from workers.spans import span
 
 TITLE_CHARS_MAX = 160
-TEXT_CHARS_MAX = 2_000
+# Of the evidence and of the advice: what to press and the runbook are never cut off.
+TEXT_CHARS_MAX = 1_000
 WORDS = {"stop": "stopped", "hold": "held"}
 
 
@@ -31,11 +32,11 @@ class Message:
 def compose(notice: Notice, *, public_url: str | None) -> Message:
     """The message about an alert that began, or that is over."""
     is_over = notice.event == "recovered"
-    title = notice.title[:TITLE_CHARS_MAX]
+    title = cut(" ".join(notice.title.split()), TITLE_CHARS_MAX)
     subject = f"Recovered: {title}" if is_over else f"{WORDS[notice.level].title()}: {title}"
-    lines = over(notice) if is_over else [notice.evidence, f"What to do: {notice.advice}"]
+    lines = over(notice) if is_over else trouble(notice)
     lines.append(f"Runbook: {runbook_address(notice.runbook, public_url)}")
-    text = "\n\n".join(lines)[:TEXT_CHARS_MAX]
+    text = "\n\n".join(lines)
     return Message(
         # A random one would differ from attempt to attempt.
         id=uuid5(NAMESPACE_URL, f"{notice.alert_id}/{notice.opened_at}/{notice.event}"),
@@ -43,6 +44,15 @@ def compose(notice: Notice, *, public_url: str | None) -> Message:
         text=f"{title}\n\n{text}",
         payload={"text": f"{subject}\n\n{text}", "alert": payload_of(notice, public_url)},
     )
+
+
+def cut(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "\u2026"
+
+
+def trouble(notice: Notice) -> list[str]:
+    evidence, advice = cut(notice.evidence, TEXT_CHARS_MAX), cut(notice.advice, TEXT_CHARS_MAX)
+    return [evidence, f"What to do: {advice}"]
 
 
 def over(notice: Notice) -> list[str]:
@@ -60,9 +70,9 @@ def payload_of(notice: Notice, public_url: str | None) -> dict[str, Any]:
         "event": notice.event,
         "key": notice.key,
         "level": notice.level,
-        "title": notice.title,
-        "evidence": notice.evidence,
-        "do": notice.advice,
+        "title": cut(notice.title, TITLE_CHARS_MAX),
+        "evidence": cut(notice.evidence, TEXT_CHARS_MAX),
+        "do": cut(notice.advice, TEXT_CHARS_MAX),
         "runbook": runbook_address(notice.runbook, public_url),
         "began_at": notice.began_at.isoformat(),
         "opened_at": notice.opened_at.isoformat(),

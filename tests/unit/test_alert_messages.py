@@ -70,3 +70,14 @@ def test_what_was_paused_on_purpose_has_a_day_of_grace() -> None:
 
     assert sign(finding, Rules()).grace_s == 86_400
     assert sign(replace(finding, runbook="no-worker"), Rules()).grace_s == 60
+
+
+def test_long_evidence_cuts_off_neither_what_to_do_nor_the_runbook() -> None:
+    long = replace(OPENED, title="a\r\nBcc: b@example.com" + "c" * 500, evidence="d" * 100_000)
+
+    message = compose(long, public_url=None)
+
+    assert "\n" not in message.subject
+    assert len(message.subject) < 200
+    assert "\n\nWhat to do: Start one.\n\nRunbook: /runbooks/no-worker" in message.text
+    assert len(str(message.payload)) < 5_000
