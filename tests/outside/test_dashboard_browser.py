@@ -207,3 +207,20 @@ def test_keys_move_open_and_go(stack: Stack) -> None:
         arrive(page, r"/jobs$")
         page.keyboard.press("/")
         expect(page.locator('[data-key="/"]')).to_be_focused()
+
+
+def test_the_filter_is_completed_by_keys_and_by_the_mouse(stack: Stack) -> None:
+    with stack.window() as window:
+        page = window.open("/jobs")
+        line = page.locator("#f[role=combobox]")
+
+        line.press_sequentially("sta")
+        page.get_by_role("option", name="state: ").wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.get_by_role("option", name="state:discarded").click()
+
+        expect(line).to_have_value("state:discarded")
+        expect(page.get_by_role("listbox")).to_be_hidden()
+        page.keyboard.press("Enter")
+        arrive(page, r"/jobs\?q=state%3Adiscarded$")

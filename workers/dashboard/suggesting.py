@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from workers.dashboard.filter_values import STATES
 from workers.dashboard.filtering import FIELDS, quote, quote_name, unescape
 
-SUGGESTIONS_MAX = 12
+SUGGESTIONS_MAX = 40
 SPANS = ("1m", "10m", "1h", "6h", "1d", "7d")
 # Fields with what they are good for; the first ones are offered for an empty line.
 MEANINGS = {
@@ -35,10 +35,11 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """The whole line as it would be, and what that means."""
+    """The whole line as it would be, its last word, and what that means."""
 
     text: str
     meaning: str = ""
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ def suggest(line: str, known: Vocabulary) -> list[Suggestion]:
     sign = "-" if line[start : start + 1] == "-" else ""
     lead, word = line[:start] + sign, line[start + len(sign) :]
     found = complete(word, known)
-    return [Suggestion(lead + text, meaning) for text, meaning in found[:SUGGESTIONS_MAX]]
+    return [
+        Suggestion(lead + text, meaning, sign + text) for text, meaning in found[:SUGGESTIONS_MAX]
+    ]
 
 
 def begin_of_word(line: str) -> int:

@@ -27,6 +27,8 @@ from workers.dashboard.suggesting import Vocabulary, suggest
 SIZES = (20, 50)
 CHOSEN_MAX = 200
 WORDS_MAX = 200
+# So much of a line is looked at, its end; suggest.js knows it, too.
+LINE_CHARS_MAX = 500
 TENANTS_OFFERED = 8
 GROUPS_OFFERED = 20
 # What who is on call asks most, ready to be pressed.
@@ -152,10 +154,10 @@ def show_trouble(
 def show_suggestions(site: Site, request: Request) -> Response:
     """Options for the line that is being typed."""
     fields = query_of(request)
-    line = fields.get("add", fields.get("q", ""))[-500:]
+    line = fields.get("add", fields.get("q", ""))[-LINE_CHARS_MAX:]
     with site.read() as conn:
         found = suggest(line, read_vocabulary(conn))
-    return site.show(request, "jobs_suggest.html", found=found)
+    return site.show(request, "jobs_suggest.html", found=found, line=line)
 
 
 def read_vocabulary(conn: Connection) -> Vocabulary:
