@@ -131,7 +131,8 @@ class Listed:
 class Reckoning:
     """What indexing `ids` again does; `matching` may be more, `busy` ones are left out.
 
-    `usd_max` is if everything changed; `unpriced` ones are of a model without a price.
+    `usd_max` is if everything changed; `unpriced` ones are of a model without a price, and
+    `unread` ones were never read.
     """
 
     ids: list[UUID] | None
@@ -139,6 +140,7 @@ class Reckoning:
     tokens: int
     usd_max: Decimal
     unpriced: int
+    unread: int
     busy: int
     matching: int
     scanned: int

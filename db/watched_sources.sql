@@ -183,6 +183,7 @@ SELECT array_agg(t.id ORDER BY t.created_at DESC, t.id DESC) AS ids,
        coalesce(sum(t.tokens_count), 0)::bigint AS tokens,
        coalesce(sum(t.tokens_count * p.usd_per_million / 1000000), 0) AS usd_max,
        count(*) FILTER (WHERE p.model IS NULL AND t.tokens_count > 0)::int AS unpriced,
+       count(*) FILTER (WHERE t.tokens_count = 0)::int AS unread,
        (SELECT count(*) FROM found AS f WHERE f.is_busy)::int AS busy,
        (SELECT count(*) FROM found AS f WHERE NOT f.is_busy)::int AS matching,
        (SELECT count(*) FROM looked)::int AS scanned

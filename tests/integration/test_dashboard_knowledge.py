@@ -284,8 +284,8 @@ def test_what_the_preview_shows_is_what_is_done(conn: Connection, desk: Desk, ag
     flat = " ".join(re.sub(r"<[^>]*>", " ", seen).split())
     for told in (
         "3 sources of 1 tenant are",
-        "3,000,000 tokens at most",
-        "$0.3000 at most",
+        "3,000,000 tokens are stored",
+        "$0.3000 if all of that changed",
         "1 waits",
     ):
         assert told in flat
@@ -311,6 +311,7 @@ def test_what_is_on_its_way_or_gone_by_then_is_left(
     operator.post("/knowledge/index", source_id=taken)
     answer = operator.press(seen, "/knowledge/index-all")
 
+    assert "3</b> <span>of them were never read" in seen
     assert answer[0] == 303
     assert len(jobs_of(conn, left)) == len(jobs_of(conn, taken)) == 1
     assert [entry["details"].get("changed") for entry in noted(conn)] == [None, 1]

@@ -1,18 +1,22 @@
 """What lists read from an address: ids, places in a list, texts to look for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from starlette.requests import Request
 
 from db.patterns import containing
 from workers.dashboard.forms import Refused
+from workers.dashboard.site import address
 from workers.dashboard.words import INFINITE
 
 TEXT_CHARS_MAX = 200
 
 Place = tuple[datetime, UUID]
+Row = TypeVar("Row")
 FURTHEST = {name: at for at, name in INFINITE.items()}
 
 
@@ -81,6 +85,30 @@ def read_time(text: str) -> datetime:
 
 def place_of(at: datetime, id: UUID) -> str:
     return f"{INFINITE.get(at) or at.isoformat()}_{id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows of a list, and where it goes on: nowhere where that is empty."""
+
+    rows: Sequence[Row]
+    onward: str
+
+
+def turn(
+    found: Sequence[Row],
+    place: Callable[[Row], str],
+    *,
+    rows_max: int,
+    path: str,
+    fields: Mapping[str, Any],
+    name: str = "before",
+) -> Page[Row]:
+    """`found` may hold one row more than a page: then the list goes on behind the last."""
+    rows = found[:rows_max]
+    if len(found) <= rows_max:
+        return Page(rows, "")
+    return Page(rows, address(path, fields, **{name: place(rows[-1])}))
 
 
 def pattern_of(text: str | None) -> str | None:

@@ -87,7 +87,8 @@ def name(tenant: UUID, account: Account | None) -> Name:
     known = (account.company_name, account.full_name, account.email)
     parts = [shorten(part) for part in known if part and part.strip()]
     title = parts[0] if parts else str(tenant)
-    return Name(tenant, title, " · ".join(parts[1:]) or "no mail address", is_account=True)
+    unknown = "" if account.email else "no mail address"
+    return Name(tenant, title, " · ".join(parts[1:]) or unknown, is_account=True)
 
 
 def waiting_tenants(flow: Flow) -> set[UUID]:

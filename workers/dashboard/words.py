@@ -47,7 +47,7 @@ def money(amount: Decimal | float | None) -> str:
     """US dollars; small amounts keep four decimals, and what is something is never nothing."""
     if amount is None:
         return NOTHING
-    sign, size = ("-" if amount < 0 else ""), float(abs(amount))
+    sign, size = ("-" if amount < 0 else ""), abs(float(amount))
     if 0 < size < SMALLEST_USD / 2:
         return f"{sign}<${SMALLEST_USD}"
     return f"{sign}${size:,.4f}" if 0 < size < 1 else f"{sign}${size:,.2f}"

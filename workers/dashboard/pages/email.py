@@ -18,7 +18,7 @@ from db import emails, suppressions, watched_emails
 from db.pool import Connection
 from db.watched_emails import STATES, Filter, States
 from pipelines.counting import noun, plural
-from workers.dashboard import mail_reasons, masks
+from workers.dashboard import mail_reasons, masks, revealing
 from workers.dashboard.bulk_runs import Task, do_parts
 from workers.dashboard.forms import Form, Refused, query_of
 from workers.dashboard.frozen import describe, freeze, read_frozen
@@ -33,6 +33,7 @@ from workers.dashboard.listing import (
     read_id,
     read_place,
     read_text,
+    turn,
 )
 from workers.dashboard.site import Act, Site, address
 
@@ -117,18 +118,18 @@ def show_list(site: Site, states: Kept[Mapping[str, States]], request: Request) 
             "suppressed": list_suppressions(conn, fields),
             **(overview(conn) if plain else {}),
         }
-    rows = found[:PAGE_ROWS]
-    older = ""
-    if len(found) > PAGE_ROWS:
-        place = place_of(rows[-1].created_at, rows[-1].id)
-        older = address("/email", asked.fields, before=place)
     return site.show(
         request,
         "email.html",
         asked=asked,
         plain=plain,
-        rows=rows,
-        older=older,
+        page=turn(
+            found,
+            lambda row: place_of(row.created_at, row.id),
+            rows_max=PAGE_ROWS,
+            path="/email",
+            fields=asked.fields,
+        ),
         states=states.get().value,
         order=STATES,
         spans=tuple(SPANS),
@@ -210,8 +211,8 @@ def show_one(
 def reveal(site: Site, request: Request, form: Form) -> Response:
     """Shows to whom it went and its subject, once; who looked, and why, is kept."""
     email_id = path_id(request, "email_id", "mail")
-    with site.act(request, "reveal_email", target=f"email {email_id}", why=form.why) as act:
-        return show_one(site, request, act.conn, email_id, is_revealed=True)
+    show = partial(show_one, site, request, email_id=email_id, is_revealed=True)
+    return revealing.reveal(site, request, form, f"email {email_id}", show)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from workers.dashboard.listing import (
     read_id,
     read_place,
     read_text,
+    turn,
 )
 from workers.dashboard.redaction import redact
 from workers.dashboard.site import Act, Site, address
@@ -117,11 +118,6 @@ def show_list(site: Site, request: Request) -> Response:
         )
         plain = asked.is_all and before is None
         more = overview(conn) if plain else {}
-    rows = found[:PAGE_ROWS]
-    older = ""
-    if len(found) > PAGE_ROWS:
-        place = place_of(rows[-1].created_at, rows[-1].id)
-        older = address("/knowledge", asked.fields, before=place)
     return site.show(
         request,
         "knowledge.html",
@@ -129,8 +125,13 @@ def show_list(site: Site, request: Request) -> Response:
         counts=counts,
         parts=parts_of(counts),
         shares=charts.share(parts_of(counts), label="Sources by status"),
-        rows=rows,
-        older=older,
+        page=turn(
+            found,
+            lambda row: place_of(row.created_at, row.id),
+            rows_max=PAGE_ROWS,
+            path="/knowledge",
+            fields=asked.fields,
+        ),
         plain=plain,
         statuses=STATUSES,
         types=TYPES,
@@ -239,8 +240,8 @@ def show_source(site: Site, request: Request) -> Response:
 
 
 def full_usd(source: watched_sources.Source) -> Any:
-    """What embedding all of it would cost; None where the price is not known."""
-    if source.usd_per_million is None:
+    """What embedding all of it would cost; None where its price or its size is not known."""
+    if source.usd_per_million is None or not source.tokens:
         return None
     return source.usd_per_million * source.tokens / 1_000_000
 
@@ -327,9 +328,11 @@ def tell(found: Reckoning) -> dict[str, Any]:
     sources = f"{noun(count, 'source')} of {plural(found.tenants, 'tenant')}"
     happens = [
         (f"{count:,}", f"{sources} {noun(count, 'is', 'are')} indexed again"),
-        (f"{found.tokens:,}", "tokens at most: what did not change is not embedded again"),
-        (money(found.usd_max), "at most, at the prices known today"),
+        (f"{found.tokens:,}", "tokens are stored of them: what did not change costs nothing"),
+        (money(found.usd_max), "if all of that changed, at the prices known today"),
     ]
+    if found.unread:
+        happens.append((f"{found.unread:,}", "of them were never read: nobody knows their size"))
     if found.unpriced:
         happens.append((f"{found.unpriced:,}", "of them with a model whose price is not known"))
     waiting = noun(found.busy, "waits or is being indexed", "wait or are being indexed")

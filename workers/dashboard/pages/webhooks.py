@@ -18,7 +18,7 @@ from db import acting, watched_webhooks, webhooks
 from db.pool import Connection
 from db.watched_webhooks import STATES, WELL, Filter, Listed, Place, Webhook
 from pipelines.counting import noun, plural
-from workers.dashboard import drawings, redaction
+from workers.dashboard import drawings, redaction, revealing
 from workers.dashboard.bulk_runs import Task, do_parts
 from workers.dashboard.drawings import Hour
 from workers.dashboard.forms import Form, Refused, query_of
@@ -34,8 +34,9 @@ from workers.dashboard.listing import (
     read_place,
     read_text,
     read_time,
+    turn,
 )
-from workers.dashboard.site import Act, Site, address
+from workers.dashboard.site import Act, Site
 from workers.dashboard.words import duration
 
 PAGE_ROWS = 30
@@ -110,12 +111,14 @@ def show_list(site: Site, request: Request) -> Response:
         found = watched_webhooks.find_matching(
             conn, asked.wanted, after=asked.after, rows_max=PAGE_ROWS + 1
         )
-    rows = found[:PAGE_ROWS]
-    further = ""
-    if len(found) > PAGE_ROWS:
-        last = rows[-1]
-        place = f"{last.rank}_{place_of(last.created_at, last.id)}"
-        further = address("/webhooks", asked.fields, after=place)
+    page = turn(
+        found,
+        lambda row: f"{row.rank}_{place_of(row.created_at, row.id)}",
+        rows_max=PAGE_ROWS,
+        path="/webhooks",
+        fields=asked.fields,
+        name="after",
+    )
     return site.show(
         request,
         "webhooks.html",
@@ -123,8 +126,8 @@ def show_list(site: Site, request: Request) -> Response:
         counts=counts,
         total=sum(counts.values()),
         troubled=sum(number for state, number in counts.items() if state not in WELL),
-        rows=[(each, draw_strip(each)) for each in rows],
-        further=further,
+        page=page,
+        strips=[draw_strip(each) for each in page.rows],
         states=STATES,
         troubled_state=TROUBLED,
         maxima=watched_webhooks,
@@ -165,11 +168,6 @@ def show_webhook(site: Site, request: Request) -> Response:
             before=before,
             rows_max=DELIVERY_ROWS + 1,
         )
-    rows = found[:DELIVERY_ROWS]
-    older = ""
-    if len(found) > DELIVERY_ROWS:
-        place = place_of(rows[-1].created_at, rows[-1].id)
-        older = address(f"/webhooks/{webhook_id}", {"status": status}, before=place)
     return site.show(
         request,
         "webhook.html",
@@ -178,10 +176,15 @@ def show_webhook(site: Site, request: Request) -> Response:
         chart=draw_hours(hours),
         any_hours=any(hour.delivered or hour.failed for hour in hours),
         hours=HOURS,
-        rows=rows,
+        page=turn(
+            found,
+            lambda row: place_of(row.created_at, row.id),
+            rows_max=DELIVERY_ROWS,
+            path=f"/webhooks/{webhook_id}",
+            fields={"status": status},
+        ),
         wanted=status,
         statuses=STATUSES,
-        older=older,
         day_ago=f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M}",
         maxima=watched_webhooks,
     )
@@ -245,10 +248,8 @@ def show_payload(payload: Any, *, is_revealed: bool) -> Any:
 def reveal(site: Site, request: Request, form: Form) -> Response:
     """Shows what was sent and answered, once; who looked, and why, is kept."""
     delivery_id = path_id(request, "delivery_id", "delivery")
-    with site.act(
-        request, "reveal_delivery", target=f"delivery {delivery_id}", why=form.why
-    ) as act:
-        return show_one(site, request, act.conn, delivery_id, is_revealed=True)
+    show = partial(show_one, site, request, delivery_id=delivery_id, is_revealed=True)
+    return revealing.reveal(site, request, form, f"delivery {delivery_id}", show)
 
 
 @contextmanager
