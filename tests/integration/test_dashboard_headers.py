@@ -149,6 +149,18 @@ def test_they_are_open_by_default(desk: Desk) -> None:
     ] * 3
 
 
+def test_readiness_tells_strangers_no_addresses() -> None:
+    away = "127.0.0.1:9"
+    with open_desk(f"postgresql://secret@{away}/db", f"redis://:secret@{away}/0") as desk:
+        answer = desk.visitor().client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert [each["what"] for each in answer.json()["problems"]] == [
+        "Postgres does not answer",
+        "Redis does not answer",
+    ]
+
+
 def test_templates_hold_nothing_that_the_policy_forbids() -> None:
     forbidden = re.compile(
         r"<script(?![^>]*\bsrc=)|\son[a-z]+\s*=|\sstyle\s*=|<style|javascript:"

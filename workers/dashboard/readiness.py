@@ -1,5 +1,6 @@
 """Whether work can flow: what is missing, and what to do about it."""
 
+import logging
 from dataclasses import dataclass
 
 import psycopg
@@ -10,6 +11,8 @@ from db.pool import Pool
 from workers import runway
 
 ANSWER_S = 3.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,7 @@ class Readiness:
             with self._pool.connection(timeout=ANSWER_S) as conn:
                 applied = {version for version, _ in migrate.load_applied(conn)}
         except psycopg.OperationalError as error:
-            what = f"Postgres does not answer: {first_line(error)}"
-            return [Problem(what, "start it, or check DATABASE_URL")]
+            return [away("Postgres", error, "start it, or check DATABASE_URL")]
         known = migrate.read_folder(migrate.MIGRATIONS)
         missing = [each.name for each in known if each.version not in applied]
         if not missing:
@@ -48,9 +50,14 @@ class Readiness:
         try:
             self._redis.ping()
         except (redis.RedisError, OSError) as error:
-            what = f"Redis does not answer: {first_line(error)}"
-            return [Problem(what, "start it, or check REDIS_URL; no job is lost meanwhile")]
+            return [away("Redis", error, "start it, or check REDIS_URL; no job is lost meanwhile")]
         return []
+
+
+def away(what: str, error: Exception, do: str) -> Problem:
+    """Strangers may ask: addresses, names and paths that an error holds are for the log alone."""
+    log.warning("%s does not answer: %s", what, first_line(error))
+    return Problem(f"{what} does not answer", do)
 
 
 def first_line(error: Exception) -> str:
