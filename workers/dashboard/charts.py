@@ -5,7 +5,7 @@ it shows. Geometry lies in attributes; places of text are percentages and only p
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +36,10 @@ BAR_PX_MIN = 1.5
 PART_MIN, PART_GAP = 0.6, 0.3
 LABEL_APART_X, LABEL_APART_Y = 0.16, 13.0
 LABEL_PLACES = (0.6, 0.22, 0.8, 0.4, 0.1, 0.7, 0.3, 0.5, 1.0)
+LOUD_PLACES = (1.0, 0.92, 0.84)
+# From a line to the text above it or below it, at first or where that is in the way.
+LABEL_SHIFTS = (-7.0, 15.0, -19.0, 27.0)
+NOTHING = "nothing in this time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,12 @@ def columns(
     label: str,
     end: str = "",
     top: float | None = None,
+    empty: str = NOTHING,
 ) -> Markup:
     """Stacked columns, the first series at the floor; `at` is when each column begins.
 
-    `end` names the right end ("now"); without it the last time is printed.
+    `end` names the right end ("now"); without it the last time is printed. `empty` is said where
+    there is nothing to draw.
     """
     stacks = [check_series(each, at) for each in series]
     sums = [sum(stack[place] or 0.0 for stack in stacks) for place in range(len(at))]
@@ -143,6 +149,8 @@ def columns(
         '<svg viewBox="0 0 {count} {height}" preserveAspectRatio="none" width="100%"'
         ' height="{height}">{paths}</svg>'
     ).format(count=max(1, len(at)), height=height, paths=paths)
+    if not any(sums):
+        plot += say_empty(empty, height)
     return framed(scale, height, plot, at=at, end=end, label=label, unit=unit)
 
 
@@ -179,6 +187,7 @@ def lines(
     label: str,
     shape: Shape = "linear",
     end: str = "",
+    empty: str = NOTHING,
 ) -> Markup:
     """Lines that are named where they run. `shape` "log" is for seconds: ages and waits."""
     stacks = [check_series(each, at) for each in series]
@@ -195,6 +204,8 @@ def lines(
         '<svg viewBox="0 0 100 {height}" preserveAspectRatio="none" width="100%"'
         ' height="{height}">{paths}</svg>{names}'
     ).format(height=height, paths=paths, names=named(series, stacks, scale, height))
+    if not known:
+        plot += say_empty(empty, height)
     return framed(scale, height, plot, at=at, end=end, label=label, unit=unit, are_points=True)
 
 
@@ -223,45 +234,59 @@ def named(
     height: int,
 ) -> Markup:
     """Troubled ones at the right end, the others where there is room."""
+    levels = [[None if v is None else height_at(scale, v, height) for v in s] for s in stacks]
     taken: list[tuple[float, float]] = []
     names = Markup()
     order = sorted(range(len(series)), key=lambda n: series[n].css not in ("b", "w"))
     for index in order:
-        each, stack = series[index], stacks[index]
+        each = series[index]
         is_loud = each.css in ("b", "w")
-        place = place_name(stack, taken, scale, height, places=(1.0,) if is_loud else LABEL_PLACES)
-        if place is None:
+        places = LOUD_PLACES if is_loud else LABEL_PLACES
+        free = [
+            place
+            for place in list_places(levels[index], height, places)
+            if all(abs(place[0] - x) > LABEL_APART_X or abs(place[1] - y) > LABEL_APART_Y
+                   for x, y in taken)
+        ]  # fmt: skip
+        if not free:
             continue
-        taken.append(place)
+        share, y = min(free, key=lambda place: count_crossed(levels, *place))
+        taken.append((share, y))
         names += Markup('<text class="e {}" x="{}%" y="{}">{}</text>').format(
             each.css if is_loud else "k",
-            short(min(99.0, place[0] * 100)),
-            short(place[1]),
+            short(min(99.0, share * 100)),
+            short(y),
             clean(f"{each.name} {each.note}".strip()),
         )
     return names
 
 
-def place_name(
-    values: Sequence[float | None],
-    taken: Sequence[tuple[float, float]],
-    scale: Scale,
-    height: int,
-    *,
-    places: Sequence[float],
-) -> tuple[float, float] | None:
-    """Above the line or below it; None where all places are taken or nothing is known."""
-    if not values:
-        return None
-    for share in places:
-        value = values[round(share * (len(values) - 1))]
-        if value is None:
-            continue
-        level = height_at(scale, value, height)
-        for y in (max(PLOT_TOP, level - 7), min(height - UNDER - 3, level + 15)):
-            if all(abs(share - x) > LABEL_APART_X or abs(y - z) > LABEL_APART_Y for x, z in taken):
-                return share, y
-    return None
+def list_places(
+    levels: Sequence[float | None], height: int, shares: Sequence[float]
+) -> Iterator[tuple[float, float]]:
+    """Where a name may stand, the best first: the right end of its text, and its baseline."""
+    for shift in LABEL_SHIFTS:
+        for share in shares if levels else ():
+            level = levels[round(share * (len(levels) - 1))]
+            if level is not None:
+                yield share, min(height - UNDER - 3, max(PLOT_TOP, level + shift))
+
+
+def count_crossed(levels: Sequence[Sequence[float | None]], share: float, baseline: float) -> int:
+    """How often lines run through a text that ends there."""
+    return sum(
+        level is not None and baseline - 11 < level < baseline + 4
+        for line in levels
+        for level in line[round(max(0.0, share - LABEL_APART_X) * (len(line) - 1)) :][
+            : 1 + round(LABEL_APART_X * (len(line) - 1))
+        ]
+    )
+
+
+def say_empty(words: str, height: int) -> Markup:
+    return Markup('<text class="m" x="50%" y="{}">{}</text>').format(
+        round((PLOT_TOP + height - UNDER) / 2) + 4, clean(words)
+    )
 
 
 def share(parts: Sequence[Part], *, label: str) -> Markup:

@@ -1,15 +1,18 @@
-"""What only these pages draw: last deliveries, deliveries by the hour, bars of tenants. Pure SVG,
-its geometry in attributes; text is never stretched.
+"""What only these pages draw: last deliveries, deliveries by the hour, bars of tenants. Scales,
+labels and times are those of all charts.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from markupsafe import Markup
 
+from workers.dashboard import masks
+from workers.dashboard.charts import BAR_PX_MIN, UNDER, WHOLE_TOP_MIN, say_empty, times
+from workers.dashboard.scales import Scale, Tick, clean, linear, short
 from workers.dashboard.words import money
 
 STRIP_BARS = 60
@@ -40,7 +43,7 @@ def strip(statuses: Sequence[str], durations_ms: Sequence[int], *, label: str) -
         elif status in FAILED:
             down.append(f"M{x} {MID + 1.5}v{tall}h3V{MID + 1.5}z")
     return HANGING.format(
-        width=STRIP_WIDTH, label=label, mid=MID, up="".join(up), down="".join(down)
+        width=STRIP_WIDTH, label=clean(label), mid=MID, up="".join(up), down="".join(down)
     )
 
 
@@ -64,62 +67,48 @@ TOP = 8.0
 
 def above_below(hours: Sequence[Hour], *, label: str) -> Markup:
     """Passed above the line, failed below it, both to one scale."""
-    most = round_top(max((max(hour.passed, hour.failed) for hour in hours), default=0))
-    zero = TOP + HALF
-    bottom = zero + HALF
-    bars = [bars_of(hours, most, zero, +1), bars_of(hours, most, zero, -1)]
-    first, last = hours[0].at.astimezone(UTC), hours[-1].at.astimezone(UTC)
+    most = max((max(hour.passed, hour.failed) for hour in hours), default=0)
+    scale = linear(most, unit="deliveries", least=WHOLE_TOP_MIN)
+    height = round(TOP + 2 * HALF + UNDER)
+    heights = (TOP, TOP + HALF, TOP + 2 * HALF)
+    texts = zip(heights, (scale.ticks[-1].text, "0", scale.ticks[-1].text), strict=True)
     return Markup(
-        '<div class="chart"><svg class="fl" height="{height}" aria-hidden="true">'
-        '<text class="e" x="40" y="{top_y}">{most}</text>'
-        '<text class="e" x="40" y="{zero_y}">0</text>'
-        '<text class="e" x="40" y="{bottom_y}">{most}</text></svg>'
-        '<svg class="fl" height="{height}" role="img" aria-label="{label}">'
-        '<line class="gr" x1="0" x2="100%" y1="{top}" y2="{top}"/>'
-        '<line class="gr" x1="0" x2="100%" y1="{bottom}" y2="{bottom}"/>'
+        '<div class="chart"><svg class="fl" height="{height}" aria-hidden="true">{texts}</svg>'
+        '<svg class="fl" height="{height}" role="img" aria-label="{label}">{rules}'
         '<svg viewBox="0 0 {count} {height}" preserveAspectRatio="none" width="100%"'
         ' height="{height}"><path class="p3" d="{up}"/><path class="fb" d="{down}"/></svg>'
-        '<line class="ax" x1="0" x2="100%" y1="{zero}" y2="{zero}"/>'
-        '<text x="0" y="{text_y}">{first}</text>'
-        '<text class="e" x="100%" y="{text_y}">{last}</text></svg></div>'
+        "{empty}{times}</svg></div>"
     ).format(
-        height=f"{bottom + 18:g}",
-        top_y=f"{TOP + 4:g}",
-        zero_y=f"{zero + 4:g}",
-        bottom_y=f"{bottom + 4:g}",
-        text_y=f"{bottom + 15:g}",
-        most=f"{most:,}",
-        label=label,
-        top=TOP,
-        zero=zero,
-        bottom=bottom,
-        count=len(hours),
-        up=bars[0],
-        down=bars[1],
-        first=f"{first:%d %b %H:%M}",
-        last=f"{last:%H:%M}, this hour",
+        height=height,
+        texts=Markup().join(
+            Markup('<text class="e" x="40" y="{}">{}</text>').format(short(y + 4), text)
+            for y, text in texts
+        ),
+        label=clean(f"{label}, up to {scale.ticks[-1].text}"),
+        rules=Markup().join(
+            Markup('<line class="{0}" x1="0" x2="100%" y1="{1}" y2="{1}"/>').format(
+                "ax" if y == heights[1] else "gr", short(y)
+            )
+            for y in heights
+        ),
+        count=max(1, len(hours)),
+        up=bars_of(hours, scale, +1),
+        down=bars_of(hours, scale, -1),
+        empty="" if most else say_empty("nothing was sent in this time", height),
+        times=times([hour.at for hour in hours], height=height, end="now", are_points=False),
     )
 
 
-def bars_of(hours: Sequence[Hour], most: int, zero: float, sign: int) -> str:
+def bars_of(hours: Sequence[Hour], scale: Scale, sign: int) -> str:
     path = []
     for place, hour in enumerate(hours):
         number = hour.passed if sign > 0 else hour.failed
         if number:
             # One of thousands is still there to be seen.
-            tall = max(1.5, HALF * number / most)
-            path.append(f"M{place + 0.1:g} {zero:g}v{-sign * tall:.1f}h0.8V{zero:g}z")
+            tall = max(BAR_PX_MIN, HALF * scale.share(number))
+            zero = short(TOP + HALF)
+            path.append(f"M{short(place + 0.1)} {zero}v{short(-sign * tall)}h0.8V{zero}z")
     return "".join(path)
-
-
-def round_top(number: int) -> int:
-    """The next 1, 2 or 5 with noughts; 1 for nothing."""
-    size = 1
-    while True:
-        for step in (1, 2, 5):
-            if step * size >= number:
-                return step * size
-        size *= 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,45 +122,60 @@ class Bar:
 
 
 ROW = 26
+# Of the width beside the names, what bars may fill; the amounts stand behind them.
+FULL = 74.0
+NAME_CHARS_MAX = 22
 
 
 def money_bars(bars: Sequence[Bar], *, label: str) -> Markup:
     """Amounts by name, each printed beside its bar; one that is over its cap is hatched."""
-    most = max((bar.usd for bar in bars), default=Decimal(0)) or Decimal(1)
-    rows = Markup("").join(
-        row_of(place, bar, float(bar.usd / most)) for place, bar in enumerate(bars)
-    )
+    scale = linear(float(max((bar.usd for bar in bars), default=Decimal(0))), unit="$")
     foot = len(bars) * ROW + 7
     return Markup(
-        '<svg class="fl" height="{height}" role="img" aria-label="{label}">{rows}'
-        '<line class="ax" x1="30%" x2="78%" y1="{foot}" y2="{foot}"/>'
-        '<text x="30%" y="{text_y}">0</text>'
-        '<text class="e" x="78%" y="{text_y}">{most}</text></svg>'
+        '<div class="chart named"><svg class="fl" height="{height}" aria-hidden="true">{names}'
+        '</svg><svg class="fl" height="{height}" role="img" aria-label="{label}">{rules}{rows}'
+        "</svg></div>"
     ).format(
         height=foot + 18,
-        label=label,
-        rows=rows,
-        foot=foot + 0.5,
-        text_y=foot + 14,
-        most=money(max((bar.usd for bar in bars), default=Decimal(0))),
+        names=Markup().join(name_of(place, bar) for place, bar in enumerate(bars)),
+        label=clean(label),
+        rules=Markup().join(rule_of(tick, foot) for tick in scale.ticks),
+        rows=Markup().join(row_of(place, bar, scale) for place, bar in enumerate(bars)),
     )
 
 
-def row_of(place: int, bar: Bar, share: float) -> Markup:
-    width = max(0.3, 48 * share)
-    note = f" {bar.note}" if bar.note else ""
+def name_of(place: int, bar: Bar) -> Markup:
+    return Markup('<text x="0" y="{}">{}</text>').format(
+        place * ROW + 20, masks.cut(bar.name, NAME_CHARS_MAX)
+    )
+
+
+def rule_of(tick: Tick, foot: int) -> Markup:
+    x = short(FULL * tick.share)
     return Markup(
-        '<text x="0" y="{text_y}">{name}</text>'
-        '<rect class="{css}" x="30%" y="{y}" width="{width}%" height="14"/>'
-        '<text class="{text}" x="{text_x}%" y="{text_y}">{amount}{note}</text>'
+        '<line class="{css}" x1="{x}%" x2="{x}%" y1="2" y2="{foot}"/>'
+        '<text class="{anchor}" x="{x}%" y="{y}">{text}</text>'
     ).format(
-        text_y=place * ROW + 20,
-        y=place * ROW + 9,
-        name=bar.name if len(bar.name) <= 24 else f"{bar.name[:23]}\u2026",
+        css="gr" if tick.share else "ax",
+        x=x,
+        foot=foot,
+        anchor="m" if tick.share else "",
+        y=foot + 14,
+        text=tick.text,
+    )
+
+
+def row_of(place: int, bar: Bar, scale: Scale) -> Markup:
+    width = max(0.3, FULL * scale.share(float(bar.usd)))
+    return Markup(
+        '<rect class="{css}" y="{y}" width="{width}%" height="14"/>'
+        '<text class="{text}" x="{text_x}%" y="{text_y}">{told}</text>'
+    ).format(
         css="hw" if bar.is_over else "p3",
-        width=f"{width:.2f}",
+        y=place * ROW + 9,
+        width=short(width),
         text="w" if bar.is_over else "halo",
-        text_x=f"{30 + width + 1:.2f}",
-        amount=money(bar.usd),
-        note=note,
+        text_x=short(width + 1.5),
+        text_y=place * ROW + 20,
+        told=clean(f"{money(bar.usd)} {bar.note}".strip()),
     )

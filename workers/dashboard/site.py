@@ -243,7 +243,8 @@ class Site:
     def show(
         self, request: Request, template: str, *, status: int = 200, **context: Any
     ) -> Response:
-        """A page. Besides `context` it knows operator, csrf, path, query, pages and notice."""
+        """A page. Besides `context` it knows operator, csrf, path, here, pages, notice, badges of
+        the bar, and when it was asked for."""
         notice = unquote(request.cookies.get(NOTICE_COOKIE, ""))
         operator = getattr(request.state, "operator", None)
         html = self._templates.get_template(template).render(

@@ -138,7 +138,8 @@ def draw_rests(row: JobRow, tries: Sequence[Try], span: Span) -> Iterator[Markup
         yield rest(span, row.created_at, row.run_at, y, "put off", drop=False)
     if row.run_at < row.now:
         yield bar("p1", span, row.run_at, row.now, y)
-        yield text("k", 0 if span.x(row.run_at) < LATE else 100, y - 5,
+        x = span.x(row.run_at)
+        yield text("k", x if x < LATE else 100, y - 5,
                    f"waits {duration((row.now - row.run_at).total_seconds())}")  # fmt: skip
 
 
@@ -152,6 +153,9 @@ def rest(
         drawn += dashes.format(x2, x2, middle, y + ROW - 2)
     if (end - start).total_seconds() > span.seconds * 0.06:
         label = f"{word} {duration((end - start).total_seconds())}"
+        if not drop:
+            # The bar of what came after stands behind it.
+            return drawn + text("halo d-only", x1, y - 5, label)
         shift = x2 + 0.6 if x2 < LATE else x2 - 0.6
         drawn += text("halo d-only", shift, y + 12 if x2 < LATE else y + 21, label)
     return drawn

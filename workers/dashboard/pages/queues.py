@@ -21,12 +21,14 @@ from workers.dashboard.forms import Form, Refused
 from workers.dashboard.kept import Kept, Pace
 from workers.dashboard.queue_rows import HOUR, STEP_S, QueueRow, build
 from workers.dashboard.site import Site
-from workers.dashboard.tenant_rows import name
+from workers.dashboard.tenant_rows import name, parse_tenant
 from workers.jobs import KINDS, QUEUES
 
 # Of a queue's held lanes, and of its tenants.
 HOLDS_SHOWN_MAX = 20
 TENANTS_SHOWN_MAX = 10
+# Of jobs a minute, at least: a single one must not fill the chart.
+TOP_MIN = 10.0
 # What ended changes slowly beside what waits.
 PAST_PACE = Pace(age_s=5.0, rest=20.0, grace_s=10.0)
 DEPTH = (
@@ -83,9 +85,13 @@ class Queues:
 
     def show(self, request: Request) -> Response:
         now, rows = self._look()
+        held = [parse_tenant(pause.name) for pause in now.pauses if pause.scope == "tenant"]
+        with self._site.read() as conn:
+            known = tenants.list_accounts(conn, [each for each in held if each])
         return self._site.show(
             request,
             "queues.html",
+            names={str(each): name(each, known.get(each)) for each in held if each},
             rows=rows,
             depths={row.name: draw_depth(row) for row in rows},
             sparks={row.name: draw_past(row) for row in rows},
@@ -155,9 +161,8 @@ def named(form: Form) -> tuple[str, str]:
 
 
 def draw_depth(row: QueueRow) -> Markup:
-    told = ", ".join(f"{row.states[state]:,} {state}" for state, _ in DEPTH)
     parts = [Part(state, row.states[state], css) for state, css in DEPTH]
-    return charts.share(parts, label=f"{row.name}: {told}")
+    return charts.share(parts, label=row.name)
 
 
 def draw_past(row: QueueRow) -> dict[str, Markup]:
@@ -165,9 +170,11 @@ def draw_past(row: QueueRow) -> dict[str, Markup]:
     done = [jobs / minutes for jobs in row.completed]
     failed = [jobs / minutes for jobs in row.discarded]
     return {
-        "completed": charts.spark(done, label=f"{row.name}: completed a minute", since="-1 h"),
+        "completed": charts.spark(
+            done, label=f"{row.name}: completed per min", top=TOP_MIN, since="\u22121 h"
+        ),
         "discarded": charts.spark(
-            failed, label=f"{row.name}: discarded a minute", css="fb", since="-1 h"
+            failed, label=f"{row.name}: discarded per min", css="fb", top=TOP_MIN, since="\u22121 h"
         ),
     }
 

@@ -17,7 +17,7 @@ from db import backlog, lanes, tenants
 from db.backlog import NOBODY
 from db.pool import Connection
 from pipelines.counting import plural
-from workers.dashboard import flow
+from workers.dashboard import charts, flow
 from workers.dashboard.fairness import Share, jain
 from workers.dashboard.forms import Form, Refused, query_of
 from workers.dashboard.kept import Kept
@@ -133,6 +133,8 @@ class Tenants:
             all_rows=len(rows),
             ruler=rule([row.share for row in shown]),
             strip=slice_starts(tally, names),
+            spark=charts.spark,
+            begun_most=max((n for row in shown for n in row.by_minute), default=0),
             figures=summarize(tally, rows),
             foreseen=foresee_all(tally, shown),
             wanted=wanted,
