@@ -10,7 +10,7 @@ from db.embedded import Services
 from tests.conftest import fresh_database
 from tests.dashboard_routes import addresses
 from tests.dashboard_world import Desk, open_desk
-from workers.dashboard import site
+from workers.dashboard import readiness, site
 from workers.dashboard.shipped import SHIPPED
 from workers.dashboard.site import SAFE, asset
 
@@ -149,7 +149,8 @@ def test_they_are_open_by_default(desk: Desk) -> None:
     ] * 3
 
 
-def test_readiness_tells_strangers_no_addresses() -> None:
+def test_readiness_tells_strangers_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "ANSWER_S", 0.2)
     away = "127.0.0.1:9"
     with open_desk(f"postgresql://secret@{away}/db", f"redis://:secret@{away}/0") as desk:
         answer = desk.visitor().client.get("/readyz")
