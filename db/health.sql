@@ -122,7 +122,7 @@ ORDER BY next_at
 -- name: list_lost_processes
 -- Those that went without a word, and that no later one of their role replaced, on their host or
 -- on one that is new, as where each start gets another name; and how many of a host went so
--- lately, replaced or not.
+-- lately, replaced or not. One that replaced it and left in order was not missed either.
 WITH lost AS (
     SELECT d.role, d.host, d.pid, d.seen_at, d.cause FROM worker.departures AS d
     WHERE d.lost AND d.left_at > now() - make_interval(secs => %(window_s)s)
@@ -130,25 +130,29 @@ WITH lost AS (
     SELECT p.role, p.host, p.pid, p.renewed_at, p.cause FROM worker.processes AS p
     WHERE p.expires_at < now()
       AND (p.started IS NULL OR coalesce(p.cause, '') NOT IN ('', 'exit code 0'))
+), sound AS (
+    SELECT p.role, p.host, p.started_at FROM worker.processes AS p WHERE p.expires_at > now()
+    UNION ALL
+    SELECT d.role, d.host, d.started_at FROM worker.departures AS d
+    WHERE NOT d.lost AND d.left_at > now() - make_interval(secs => %(window_s)s)
 ), known AS (
     SELECT host, min(started_at) AS started_at FROM (
         SELECT host, started_at FROM worker.departures
         UNION ALL SELECT host, started_at FROM worker.processes) AS b GROUP BY host
 )
 SELECT l.role, l.host,
-       count(*) FILTER (WHERE later.id IS NULL)::int AS missing,
+       count(*) FILTER (WHERE NOT EXISTS (
+           SELECT FROM sound AS s
+           WHERE s.role = l.role AND s.started_at > l.seen_at
+             AND (s.host = l.host OR NOT EXISTS (
+                 SELECT FROM known AS k WHERE k.host = s.host AND k.started_at <= l.seen_at))
+       ))::int AS missing,
        count(*) FILTER (
            WHERE l.seen_at > now() - make_interval(secs => %(crash_s)s))::int AS lately,
        max(l.seen_at) AS seen_at,
        (array_agg(l.pid ORDER BY l.seen_at DESC))[1] AS pid,
        (array_agg(l.cause ORDER BY l.seen_at DESC))[1] AS cause
 FROM lost AS l
-LEFT JOIN LATERAL (
-    SELECT p.id FROM worker.processes AS p
-    WHERE p.role = l.role AND p.expires_at > now() AND p.started_at > l.seen_at
-      AND (p.host = l.host OR NOT EXISTS (
-          SELECT FROM known AS k WHERE k.host = p.host AND k.started_at <= l.seen_at))
-    LIMIT 1) AS later ON true
 GROUP BY l.role, l.host ORDER BY max(l.seen_at) DESC LIMIT %(rows_max)s
 
 -- name: list_discards
