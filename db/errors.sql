@@ -17,8 +17,8 @@ WITH seen AS MATERIALIZED (
        AND r.started_at >= %(since)s LIMIT %(looked_max)s)
 ), parts AS MATERIALIZED (
     SELECT s.error_group, least(greatest(floor(extract(epoch FROM
-                   least(s.at, %(until)s::timestamptz) - %(since)s::timestamptz)
-               / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)
+                   least(s.at, %(until)s::timestamptz) - %(since)s::timestamptz)::float8
+               / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)::float8
                * %(parts)s), 0),
                %(parts)s - 1)::int AS part, count(*)::int AS jobs
     FROM seen AS s GROUP BY 1, 2
@@ -29,12 +29,18 @@ WITH seen AS MATERIALIZED (
                  row_number() OVER (PARTITION BY s.error_group ORDER BY count(*) DESC) AS place
           FROM seen AS s WHERE s.tenant IS NOT NULL GROUP BY s.error_group, s.tenant) AS t
     GROUP BY t.error_group
+), by_kind AS (
+    -- Kinds told apart by hash: to sort all that was seen by them took a third of the time.
+    SELECT s.error_group, s.kind, count(*) AS jobs,
+           count(*) FILTER (WHERE s.state = 'retryable') AS retrying,
+           max(s.at) AS last_at, max(s.id) AS newest_id
+    FROM seen AS s GROUP BY s.error_group, s.kind
 ), grouped AS (
-    SELECT s.error_group, count(*)::int AS jobs,
-           (count(*) FILTER (WHERE s.state = 'retryable'))::int AS retrying,
-           max(s.at) AS last_at, max(s.id) AS newest_id, array_agg(DISTINCT s.kind) AS kinds
-    FROM seen AS s GROUP BY s.error_group
-    ORDER BY count(*) DESC LIMIT %(groups_max)s
+    SELECT k.error_group, sum(k.jobs)::int AS jobs, sum(k.retrying)::int AS retrying,
+           max(k.last_at) AS last_at, max(k.newest_id) AS newest_id,
+           array_agg(k.kind ORDER BY k.kind) AS kinds
+    FROM by_kind AS k GROUP BY k.error_group
+    ORDER BY sum(k.jobs) DESC LIMIT %(groups_max)s
 )
 SELECT g.error_group AS fingerprint, g.jobs, g.retrying, g.last_at, g.kinds,
        left(newest.errors -> -1 ->> 'error', 400) AS error,
