@@ -1,10 +1,11 @@
 """What commands say where they cannot work."""
 
 import pytest
+from typer.testing import CliRunner
 
 from db.embedded import Services
 from tests.conftest import fresh_database
-from workers.cli import main
+from workers.cli import app, main
 
 
 def test_a_database_without_our_schema_is_no_trace(
@@ -18,3 +19,9 @@ def test_a_database_without_our_schema_is_no_trace(
 
     assert ended.value.code == 3
     assert "run avivro migrate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "cancel"])
+@pytest.mark.parametrize("job_id", ["0", "9223372036854775808", "seven"])
+def test_what_is_no_id_of_a_job_is_a_wrong_command(command: str, job_id: str) -> None:
+    assert CliRunner().invoke(app, ["jobs", command, job_id]).exit_code == 2

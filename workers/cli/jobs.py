@@ -19,6 +19,11 @@ from workers.cli.services import database
 
 # Of many jobs, the audit log names so many.
 IDS_NOTED_MAX = 20
+# As Postgres keeps them.
+ID_MAX = 2**63 - 1
+
+IdArgument = Annotated[int, typer.Argument(min=1, max=ID_MAX, help="A job's id.")]
+IdsArgument = Annotated[list[int], typer.Argument(min=1, max=ID_MAX, help="Ids of jobs.")]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,7 +54,7 @@ def list_jobs(
 
 
 @app.command("show")
-def show(job_id: int, as_json: console.JsonOption = False) -> None:
+def show(job_id: IdArgument, as_json: console.JsonOption = False) -> None:
     """Show one job with its attempts, errors and logs."""
     with database() as conn:
         job = jobs.get_job(conn, job_id)
@@ -85,7 +90,7 @@ def tell(waited_for: Waited) -> str:
 
 @app.command("retry")
 def retry(
-    job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")],
+    job_ids: IdsArgument,
     why: WhyOption = auditing.UNSAID,
 ) -> None:
     """Run finished or waiting jobs again, now."""
@@ -104,7 +109,7 @@ def retry(
 
 @app.command("cancel")
 def cancel(
-    job_ids: Annotated[list[int], typer.Argument(help="Ids of jobs.")],
+    job_ids: IdsArgument,
     reason: Annotated[str, typer.Option(help="Kept with the job.")] = "Cancelled by an operator.",
     why: WhyOption = auditing.UNSAID,
 ) -> None:
