@@ -57,6 +57,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTime:
+    """Calls that took at most `bound` seconds, and longer than the bound before it."""
+
+    provider: str
+    bound: str
+    calls: float
+
+
+@dataclass(frozen=True, slots=True)
 class Oldest:
     """How long the oldest job that was due had waited; 0 where none was."""
 
@@ -109,6 +118,10 @@ def read_times(conn: Connection, window: Window) -> list[Bucket]:
 
 def read_calls(conn: Connection, window: Window) -> list[Call]:
     return rows(conn, Call, SQL.read_calls, edges(window))
+
+
+def read_call_times(conn: Connection, window: Window) -> list[CallTime]:
+    return rows(conn, CallTime, SQL.read_call_times, edges(window))
 
 
 def read_oldest(conn: Connection, window: Window) -> list[Oldest]:

@@ -51,6 +51,13 @@ FROM worker.minutes
 WHERE minute >= %(begins_at)s AND name = 'avivro_provider_calls_total'
 GROUP BY 1, 2
 
+-- name: read_call_times
+-- Each bucket by itself, as read_times.
+SELECT labels ->> 'provider' AS provider, labels ->> 'le' AS bound, sum(value) AS calls
+FROM worker.minutes
+WHERE minute >= %(begins_at)s AND name = 'avivro_provider_call_seconds_bucket'
+GROUP BY 1, 2
+
 -- name: read_oldest
 SELECT minute AS at, labels ->> 'queue' AS queue, value AS waited_s
 FROM worker.minutes

@@ -86,6 +86,9 @@ PROVIDER_CALLS = Counter(
     "avivro_provider_calls_total", ("provider", "model", "result"), "Calls of model providers.")
 PROVIDER_TOKENS = Counter(
     "avivro_provider_tokens_total", ("provider", "model"), "Tokens that providers billed.")
+PROVIDER_TIME = Histogram(
+    "avivro_provider_call_seconds", ("provider", "model"),
+    "How long calls of model providers took, failed ones too.", (*QUICK_S, 30.0, 60.0), FINE_S)
 STATS_DIFFERENCES = Counter(
     "avivro_stats_differences_total", (), "Days of daily_stats that a recount found wrong.")
 USAGE_DIFFERENCES = Counter(
@@ -105,10 +108,11 @@ COUNTERS = (
     ATTEMPTS, DISCARDS, RESCUES, RENEWALS, EPOCH_CHANGES, PROVIDER_CALLS, PROVIDER_TOKENS,
     STATS_DIFFERENCES, USAGE_DIFFERENCES,
 )  # fmt: skip
-HISTOGRAMS = (DISPATCH_LAG, CLAIM_TO_START, DURATION)
+HISTOGRAMS = (DISPATCH_LAG, CLAIM_TO_START, DURATION, PROVIDER_TIME)
 # What is kept by the minute, too: see db/history.py.
 REMEMBERED = {
-    ATTEMPTS.name, DISCARDS.name, PROVIDER_CALLS.name, DISPATCH_LAG.bucket, DURATION.bucket,
+    ATTEMPTS.name, DISCARDS.name, PROVIDER_CALLS.name, PROVIDER_TIME.bucket, DISPATCH_LAG.bucket,
+    DURATION.bucket,
 }  # fmt: skip
 
 # The name of a sample, and its labels with their values.

@@ -1,5 +1,6 @@
 """Counts the calls of model providers, and traces them, around the gateways that make them."""
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class WatchedEmbedder:
         self._label = label
 
     def embed(self, texts: Sequence[str]) -> "Embedded":
-        result = "error"
+        result, began_s = "error", time.monotonic()
         try:
             with tracing.step("embed", provider=self._provider, model=self._label):
                 embedded = self._embedder.embed(texts)
@@ -37,7 +38,7 @@ class WatchedEmbedder:
             result = type(error).__name__.lower()
             raise
         finally:
-            metrics.count(metrics.PROVIDER_CALLS, self._provider, self._label, result)
+            note(self._provider, self._label, result, took_s=time.monotonic() - began_s)
         if embedded.tokens:
             metrics.count(metrics.PROVIDER_TOKENS, self._provider, self._label, by=embedded.tokens)
         return embedded
@@ -52,7 +53,7 @@ class WatchedChat:
         self._provider = provider
 
     def complete(self, question: "Question") -> "Completion":
-        result = "error"
+        result, began_s = "error", time.monotonic()
         try:
             with tracing.step("chat", provider=self._provider, model=self.model):
                 completion = self._chat.complete(question)
@@ -61,10 +62,15 @@ class WatchedChat:
             result = type(error).__name__.lower()
             raise
         finally:
-            metrics.count(metrics.PROVIDER_CALLS, self._provider, self.model, result)
+            note(self._provider, self.model, result, took_s=time.monotonic() - began_s)
         if tokens := completion.prompt_tokens + completion.completion_tokens:
             metrics.count(metrics.PROVIDER_TOKENS, self._provider, self.model, by=tokens)
         return completion
+
+
+def note(provider: str, model: str, result: str, *, took_s: float) -> None:
+    metrics.count(metrics.PROVIDER_CALLS, provider, model, result)
+    metrics.observe(metrics.PROVIDER_TIME, took_s, provider, model)
 
 
 def model_label(model: str, *, known: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What is counted of calls to model providers."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -33,6 +34,7 @@ class Embedder:
 def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
     own = Tally()
     monkeypatch.setattr(metrics, "count", own.count)
+    monkeypatch.setattr(metrics, "observe", own.observe)
     return own
 
 
@@ -41,7 +43,23 @@ def counted(tally: Tally) -> dict[str, float]:
     return {
         labels[2][1] if len(labels) == 3 else name: value
         for (name, labels), value in tally.take().items()
+        if not name.startswith(metrics.PROVIDER_TIME.name)
     }
+
+
+def test_a_call_is_timed_whether_it_succeeds_or_fails(tally: Tally) -> None:
+    embedders = Embedder(), Embedder(error=Transient("busy"))
+
+    for each in embedders:
+        with suppress(Transient):
+            WatchedEmbedder(each, provider="openai", label="ada").embed(["a"])
+
+    timed = {
+        dict(labels)["provider"]: value
+        for (name, labels), value in tally.take().items()
+        if name == metrics.PROVIDER_TIME.bucket
+    }
+    assert timed == {"openai": 2}
 
 
 def test_a_call_counts_with_the_tokens_that_were_billed(tally: Tally) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from db import health as health_rows
 from db import history, metrics, overview
-from db.history import Bucket, Call, Finished, Oldest, Window
+from db.history import Bucket, Call, CallTime, Finished, Oldest, Window
 from db.metrics import Depth
 from db.overview import Discard, NextSchedule, Slots
 from workers import health, runway
@@ -99,6 +99,7 @@ class Hour:
     finished: Sequence[Finished]
     oldest: Sequence[Oldest]
     calls: Sequence[Call]
+    call_times: Sequence[CallTime]
 
 
 class Figures:
@@ -179,6 +180,7 @@ class Figures:
                 history.read_finished(conn, window),
                 history.read_oldest(conn, window),
                 history.read_calls(conn, window),
+                history.read_call_times(conn, window),
             )
 
 

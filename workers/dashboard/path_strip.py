@@ -6,14 +6,15 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from db.history import Call
+from db.history import Call, CallTime
 from db.overview import NextSchedule, Slots
-from pipelines.counting import plural
-from workers.dashboard.percentiles import Percentiles
+from pipelines.counting import noun, plural
+from workers.dashboard.percentiles import Percentiles, estimate_all
 from workers.dashboard.words import capped, count, duration, size
 from workers.finding import Finding
 from workers.health_facts import Facts
 from workers.jobs import QUEUES
+from workers.metrics import PROVIDER_TIME
 
 # Which part of the path a finding is about, by its runbook, and the word for it there.
 PARTS = {
@@ -69,6 +70,7 @@ class Seen:
     next_schedule: NextSchedule | None
     lags: Percentiles
     calls: Sequence[Call]
+    call_times: Sequence[CallTime]
 
 
 def build(seen: Seen) -> list[Stage]:
@@ -78,7 +80,7 @@ def build(seen: Seen) -> list[Stage]:
         "Dispatcher": dispatch(seen),
         "Redis": runway(seen),
         "Workers": workers(seen),
-        "Providers": providers(seen.calls),
+        "Providers": providers(seen.calls, seen.call_times),
     }
     return [stage(name, list(said), seen.findings) for name, said in lines.items()]
 
@@ -158,8 +160,8 @@ def workers(seen: Seen) -> Iterable[Markup]:
     yield Markup("<b>{}</b> of {} slots busy, {}").format(count(seen.busy), count(slots), hosts)
 
 
-def providers(calls: Sequence[Call]) -> Iterable[Markup]:
-    """Of the last hour."""
+def providers(calls: Sequence[Call], times: Sequence[CallTime]) -> Iterable[Markup]:
+    """Of the last hour: how many, how slow, how many failed."""
     totals: dict[str, list[float]] = {}
     for call in calls:
         own = totals.setdefault(call.provider, [0.0, 0.0])
@@ -170,10 +172,21 @@ def providers(calls: Sequence[Call]) -> Iterable[Markup]:
     most = sorted(totals.items(), key=lambda item: -sum(item[1]))
     for name, (fine, failed) in most[:PROVIDERS_SHOWN]:
         share = f", {100 * failed / (fine + failed):.0f}% failed" if failed else ""
-        yield Markup("{} <b>{}</b>{}").format(name[:NAME_MAX], calls_in_words(fine + failed), share)
+        words = calls_in_words(fine + failed)
+        yield Markup("{} <b>{}</b>{}{}").format(name[:NAME_MAX], words, pace(name, times), share)
     if len(most) > PROVIDERS_SHOWN:
         yield Markup("and {} more").format(len(most) - PROVIDERS_SHOWN)
 
 
+def pace(provider: str, times: Sequence[CallTime]) -> str:
+    """What 95 of 100 calls took at most."""
+    counts: dict[str, float] = {}
+    for each in times:
+        if each.provider == provider:
+            counts[each.bound] = counts.get(each.bound, 0.0) + each.calls
+    p95 = estimate_all(counts, PROVIDER_TIME.bounds).p95
+    return "" if p95 is None else f", p95 {p95.text}"
+
+
 def calls_in_words(number: float) -> str:
-    return "1 call" if number == 1 else f"{capped(round(number), 999_999)} calls"
+    return f"{capped(round(number), 999_999)} {noun(number, 'call')}"

@@ -132,6 +132,7 @@ def seen_of(pulse: Pulse, hour: Hour, past: Past) -> path_strip.Seen:
         next_schedule=pulse.next_schedule,
         lags=estimate_all(lags, DISPATCH_LAG.bounds),
         calls=hour.calls,
+        call_times=hour.call_times,
     )
 
 
