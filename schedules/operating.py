@@ -77,10 +77,13 @@ def planned(cron: str, *, after: datetime, until: datetime, most: int) -> list[d
 
 
 def fire_by_hand(conn: Connection, name: str) -> int:
-    """Fire now, paused or not, and leave the timetable as it is; the job's id."""
+    """Fire now, paused or not, and leave the timetable as it is; the job's id.
+
+    One of its jobs that waits, for its jitter or another try, waits no longer; one that runs is it.
+    """
     schedule = find(name)
     fire_at = schedules.claim_tick_by_hand(conn, name)
-    job_id = enqueue(conn, schedule.payload, unique_key=schedule.unique_key)
+    job_id = enqueue(conn, schedule.payload, unique_key=schedule.unique_key, on_conflict="replace")
     schedules.name_job(conn, name, fire_at=fire_at, job_id=job_id)
     return job_id
 

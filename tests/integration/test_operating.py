@@ -17,6 +17,7 @@ from tests.integration.test_clock import (
     this_hour,
     ticks,
 )
+from workers.jobs import enqueue
 
 
 def changed(conn: Connection, sql: str = "cron, cron_override") -> tuple[object, ...]:
@@ -116,3 +117,19 @@ def test_lateness_is_the_same_in_sql_and_for_operators(hourly: Connection) -> No
     assert late.name == "hourly"
     assert abs(late.late_s - entry.late_s) < 10
     assert 3 * 3600 <= entry.late_s < 4 * 3600 + 10
+
+
+def test_a_job_that_waits_for_its_spread_runs_now_when_its_schedule_is_run_by_hand(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread = replace(HOURLY, unique_key="one", jitter_s=600.0)
+    monkeypatch.setattr(operating, "TIMETABLE", (spread,))
+    announce_now(conn, [spread])
+    later = schedules.read_clock(conn) + timedelta(minutes=9)
+    waiting = enqueue(conn, spread.payload, unique_key="one", run_at=later)
+
+    fired = operating.fire_by_hand(conn, "hourly")
+
+    found = conn.execute("SELECT id, state, run_at <= now() FROM worker.jobs").fetchall()
+    assert found == [(waiting, "available", True)]
+    assert fired == waiting
