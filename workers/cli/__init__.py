@@ -112,6 +112,9 @@ def begin(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log in de
 
 
 def main() -> None:
+    # Bytes that are no UTF-8 arrive as lone surrogates, which nothing can store.
+    if any("\ud800" <= character <= "\udfff" for text in sys.argv for character in text):
+        console.fail("an argument is not UTF-8", code=2)
     try:
         app()
     except (ConfigError, EmbeddedError) as error:
@@ -122,6 +125,8 @@ def main() -> None:
         console.fail(f"Redis does not answer: {error}", code=3)
     except psycopg.OperationalError as error:
         console.fail(f"Postgres does not answer: {str(error).strip()}", code=3)
+    except psycopg.DataError as error:
+        console.fail(f"Postgres refuses a value: {error.diag.message_primary}", code=2)
     except UNMIGRATED as error:
         console.fail(f"{error.diag.message_primary}: run avivro migrate", code=3)
     except KeyboardInterrupt:

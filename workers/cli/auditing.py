@@ -13,6 +13,7 @@ from workers.cli import console
 
 ROLE = "cli"
 UNSAID = "from the command line"
+TARGET_CHARS_MAX = 300
 
 
 def read_why(text: str) -> str:
@@ -23,8 +24,7 @@ def read_why(text: str) -> str:
     if len(why) > audit.WHY_CHARS_MAX:
         limit = audit.WHY_CHARS_MAX
         console.fail(f"the reason has {len(why)} characters, at most {limit} fit", code=2)
-    # What is no UTF-8 arrives as lone surrogates, which Postgres does not keep.
-    return why.encode("utf-8", "replace").decode()
+    return why
 
 
 WHY_HELP = "Kept in the audit log."
@@ -38,7 +38,7 @@ def note(conn: Connection, action: str, target: str, *, why: str = UNSAID, **det
         operator=f"cli:{user_name()}@{socket.gethostname()}",
         role=ROLE,
         action=action,
-        target=target,
+        target=target[:TARGET_CHARS_MAX],
         why=why,
         details=details,
     )

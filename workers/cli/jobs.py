@@ -16,6 +16,7 @@ from pipelines.counting import plural
 from workers.cli import auditing, console
 from workers.cli.auditing import WhyOption
 from workers.cli.services import database
+from workers.dashboard.bulk import PRIORITY_MAX
 
 # Of many jobs, the audit log names so many.
 IDS_NOTED_MAX = 20
@@ -128,7 +129,9 @@ def cancel(
 def enqueue(
     kind: str,
     args: Annotated[str, typer.Argument(help="Arguments, a JSON object.")] = "{}",
-    priority: Annotated[int, typer.Option(help="Lower runs first.")] = 0,
+    priority: Annotated[
+        int, typer.Option(min=-PRIORITY_MAX, max=PRIORITY_MAX, help="Lower runs first.")
+    ] = 0,
     count: Annotated[int, typer.Option(min=1, max=100_000, help="That many alike.")] = 1,
     why: WhyOption = auditing.UNSAID,
     as_json: console.JsonOption = False,
