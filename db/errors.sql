@@ -19,8 +19,8 @@ WITH seen AS MATERIALIZED (
     SELECT s.error_group, least(greatest(floor(extract(epoch FROM
                    least(s.at, %(until)s::timestamptz) - %(since)s::timestamptz)::float8
                / extract(epoch FROM %(until)s::timestamptz - %(since)s::timestamptz)::float8
-               * %(parts)s), 0),
-               %(parts)s - 1)::int AS part, count(*)::int AS jobs
+               * %(parts)s::int), 0),
+               %(parts)s::int - 1)::int AS part, count(*)::int AS jobs
     FROM seen AS s GROUP BY 1, 2
 ), hit AS (
     SELECT t.error_group, jsonb_agg(jsonb_build_array(t.tenant, t.jobs) ORDER BY t.jobs DESC)
@@ -49,7 +49,7 @@ SELECT g.error_group AS fingerprint, g.jobs, g.retrying, g.last_at, g.kinds,
        (SELECT coalesce(f.started_at, f.created_at) FROM worker.jobs AS f
         WHERE f.error_group = g.error_group ORDER BY f.id LIMIT 1) AS first_at,
        coalesce(h.most, '[]') AS most_hit, coalesce(h.tenants, 0) AS tenants,
-       ARRAY(SELECT coalesce(p.jobs, 0) FROM generate_series(0, %(parts)s - 1) AS n
+       ARRAY(SELECT coalesce(p.jobs, 0) FROM generate_series(0, %(parts)s::int - 1) AS n
              LEFT JOIN parts AS p
                  ON p.part = n AND p.error_group IS NOT DISTINCT FROM g.error_group
              ORDER BY n) AS counts
