@@ -20,7 +20,10 @@ ERROR_CHARS_MAX = 2_000
 TRACE_CHARS_MAX = 12_000
 MESSAGE_CHARS_MAX = 2_000
 LINES_MAX = 200
+LOGGED_MAX = 12
 FAMILY_MAX = 20
+FAMILY_ALL_MAX = 500
+FAMILY_COUNT_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,13 @@ def read_place(conn: Connection, job_id: int) -> Place:
     return place
 
 
-def list_log(conn: Connection, job_id: int, *, warnings: bool) -> list[Line]:
-    """The newest lines of the newest attempt that logged any, oldest first."""
+def list_log(
+    conn: Connection, job_id: int, *, attempt: int | None = None, warnings: bool
+) -> list[Line]:
+    """The newest lines of the attempt, or of the newest one that logged any, oldest first."""
     arguments = {
         "job_id": job_id,
+        "attempt": attempt,
         "warnings": warnings,
         "rows_max": LINES_MAX,
         "message_chars_max": MESSAGE_CHARS_MAX,
@@ -132,8 +138,20 @@ def list_log(conn: Connection, job_id: int, *, warnings: bool) -> list[Line]:
     return conn.cursor(row_factory=class_row(Line)).execute(SQL.list_log, arguments).fetchall()
 
 
-def list_family(conn: Connection, job_id: int) -> list[Relative]:
-    """Up to FAMILY_MAX that it waits for, then as many that wait for it."""
-    arguments = {"job_id": job_id, "rows_max": FAMILY_MAX}
+def list_logged(conn: Connection, job_id: int) -> list[int]:
+    """Attempts that logged anything, the newest first."""
+    arguments = {"job_id": job_id, "rows_max": LOGGED_MAX}
+    return [attempt for (attempt,) in conn.execute(SQL.list_logged, arguments).fetchall()]
+
+
+def count_family(conn: Connection, job_id: int) -> list[tuple[str, str, int]]:
+    """(needs or next, state, jobs), up to FAMILY_COUNT_MAX of each role."""
+    arguments = {"job_id": job_id, "looked_max": FAMILY_COUNT_MAX}
+    return conn.execute(SQL.count_family, arguments).fetchall()
+
+
+def list_family(conn: Connection, job_id: int, *, rows_max: int = FAMILY_MAX) -> list[Relative]:
+    """Up to `rows_max` that it waits for, then as many that wait for it."""
+    arguments = {"job_id": job_id, "rows_max": rows_max}
     cursor = conn.cursor(row_factory=class_row(Relative))
     return cursor.execute(SQL.list_family, arguments).fetchall()

@@ -42,16 +42,33 @@ LEFT JOIN public.user_profiles AS u ON u.id = j.tenant
 WHERE j.id = %(job_id)s
 
 -- name: list_log
--- The newest lines of its newest attempt that logged anything, oldest first.
+-- The newest lines of one attempt, or of the newest one that logged anything, oldest first.
 SELECT l.attempt, l.at, l.level, l.logger, l.message FROM (
     SELECT g.id, g.attempt, g.at, g.level, g.logger,
            left(g.message, %(message_chars_max)s) AS message
     FROM worker.job_logs AS g
     WHERE g.job_id = %(job_id)s
-      AND g.attempt = (SELECT n.attempt FROM worker.job_logs AS n
-                       WHERE n.job_id = %(job_id)s ORDER BY n.id DESC LIMIT 1)
+      AND g.attempt = coalesce(%(attempt)s::int, (
+          SELECT n.attempt FROM worker.job_logs AS n
+          WHERE n.job_id = %(job_id)s ORDER BY n.id DESC LIMIT 1))
       AND (NOT %(warnings)s::bool OR upper(g.level) NOT IN ('DEBUG', 'INFO'))
     ORDER BY g.id DESC LIMIT %(rows_max)s) AS l ORDER BY l.id
+
+-- name: list_logged
+-- Attempts that logged anything, the newest first.
+SELECT DISTINCT attempt FROM worker.job_logs WHERE job_id = %(job_id)s
+ORDER BY attempt DESC LIMIT %(rows_max)s
+
+-- name: count_family
+-- Relatives by what became of them.
+SELECT f.role, f.state, count(*)::int AS jobs FROM (
+    (SELECT 'needs' AS role, coalesce(w.ended_as, j.state, 'pruned') AS state
+     FROM worker.waits AS w LEFT JOIN worker.jobs AS j ON j.id = w.waits_for
+     WHERE w.job_id = %(job_id)s LIMIT %(looked_max)s)
+    UNION ALL
+    (SELECT 'next', j.state FROM worker.waits AS w JOIN worker.jobs AS j ON j.id = w.job_id
+     WHERE w.waits_for = %(job_id)s LIMIT %(looked_max)s)) AS f
+GROUP BY f.role, f.state ORDER BY f.role, jobs DESC, f.state
 
 -- name: list_family
 -- What it waits for, and who waits for it, unfinished first.

@@ -274,3 +274,33 @@ def test_every_waiting_state_has_an_answer(desk: Desk, conn: Connection, state: 
     conn.execute("UPDATE worker.jobs SET state = %s WHERE id = %s", (state, job_id))
 
     assert "Why it waits: " in desk.browser("viewer").get(f"/jobs/{job_id}")
+
+
+def test_the_log_of_each_attempt_can_be_read(desk: Desk, conn: Connection) -> None:
+    job_id = failed_job(conn, number=2)
+    conn.execute(
+        "INSERT INTO worker.job_logs (job_id, attempt, at, level, logger, message)"
+        " SELECT %s, n, now(), 'INFO', 'x', 'said in attempt ' || n"
+        " FROM generate_series(1, 2) AS n",
+        (job_id,),
+    )
+    browser = desk.browser("viewer")
+
+    newest, first = browser.get(f"/jobs/{job_id}"), browser.get(f"/jobs/{job_id}?attempt=1")
+
+    assert ("said in attempt 2" in newest, "said in attempt 1" in newest) == (True, False)
+    assert ("said in attempt 2" in first, "said in attempt 1" in first) == (False, True)
+    assert f'href="/jobs/{job_id}?attempt=1"' in newest
+    assert browser.get(f"/jobs/{job_id}?attempt=x")
+
+
+def test_a_large_family_is_counted_by_what_became_of_it(desk: Desk, conn: Connection) -> None:
+    needed = [jobs.enqueue(conn, "probe", {}) for _ in range(30)]
+    job_id = waits.enqueue_after(conn, "probe", {}, after=needed)
+    conn.execute("UPDATE worker.jobs SET state = 'completed' WHERE id = ANY(%s)", (needed[:10],))
+    browser = desk.browser("viewer")
+
+    page, everything = browser.get(f"/jobs/{job_id}"), browser.get(f"/jobs/{job_id}?all=1")
+
+    assert "It needs 20 available, 10 completed." in words(page)
+    assert (page.count('class="q">needs'), everything.count('class="q">needs')) == (20, 30)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from db import bulk as bulk_rows
 from db import job_page
 from db.job_logs import Line
-from db.job_page import JobRow, Place, Relative
+from db.job_page import FAMILY_ALL_MAX, FAMILY_MAX, JobRow, Place, Relative
 from db.pool import Connection
 from workers.dashboard import bulk, masks, plain, timeline, tries
 from workers.dashboard.bulk import ACTIONS, PRIORITY_MAX, Action
@@ -56,7 +56,9 @@ class View:
     failures: Sequence[Failure]
     failures_max: int
     log: Sequence[Line]
+    logged: Sequence[int]
     family: Sequence[Relative]
+    relatives: Mapping[str, Sequence[tuple[str, int]]]
     actions: Sequence[Action]
 
     @property
@@ -139,6 +141,7 @@ def asked(fields: Mapping[str, str]) -> dict[str, Any]:
     """What the template is told besides the job."""
     return {
         "warnings": fields.get("log") == "warnings",
+        "attempt": read_attempt(fields.get("attempt", "")),
         "everything": "all" in fields,
         "run": uuid4(),
         "priority_max": PRIORITY_MAX,
@@ -165,10 +168,32 @@ def look(conn: Connection, job_id: int, fields: Mapping[str, str], seen: Peek) -
         sums=tries.sum_up(row, found),
         failures=failures,
         failures_max=len(row.errors),
-        log=job_page.list_log(conn, job_id, warnings=fields.get("log") == "warnings"),
-        family=job_page.list_family(conn, job_id),
+        log=job_page.list_log(
+            conn,
+            job_id,
+            attempt=read_attempt(fields.get("attempt", "")),
+            warnings=fields.get("log") == "warnings",
+        ),
+        logged=job_page.list_logged(conn, job_id),
+        family=job_page.list_family(
+            conn, job_id, rows_max=FAMILY_ALL_MAX if "all" in fields else FAMILY_MAX
+        ),
+        relatives=count_relatives(conn, job_id),
         actions=list_actions(conn, job_id),
     )
+
+
+def read_attempt(text: str) -> int | None:
+    """Whose log is asked for; None for the newest."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def count_relatives(conn: Connection, job_id: int) -> dict[str, list[tuple[str, int]]]:
+    """By role: states and jobs."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for role, state, jobs in job_page.count_family(conn, job_id):
+        found.setdefault(role, []).append((state, jobs))
+    return found
 
 
 def list_failures(row: JobRow, *, most: int) -> list[Failure]:
