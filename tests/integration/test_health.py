@@ -347,6 +347,31 @@ def test_a_provider_fails_when_most_of_its_calls_lately_do(
     assert ("provider:openai" in found) is is_found
 
 
+def test_webhooks_that_were_cut_off_together_are_told_once_and_not_at_each_failed_test(
+    conn: Connection,
+) -> None:
+    complete_crew(conn)
+    conn.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'o@example.com')", (TENANT,))
+    conn.execute(
+        "WITH w AS (INSERT INTO public.webhooks (user_id, name, url, events, is_active)"
+        " SELECT %s, n::text, 'https://example.com/' || n, '{lead.created}', false"
+        " FROM generate_series(1, 5) AS n RETURNING id)"
+        " INSERT INTO worker.endpoints (webhook_id, disabled_reason)"
+        " SELECT id, 'failed for days' FROM w",
+        (TENANT,),
+    )
+    before = found_in(conn)
+
+    conn.execute(
+        "INSERT INTO worker.endpoint_probes (webhook_id, probes, next_at)"
+        " SELECT webhook_id, 1, now() FROM worker.endpoints"
+    )
+    conn.execute("UPDATE worker.endpoints SET updated_at = now()")
+
+    assert before["webhooks_disabled"].title.startswith("5 webhooks")
+    assert "webhooks_disabled" not in found_in(conn)
+
+
 def test_providers_are_sampled_once_a_minute(conn: Connection) -> None:
     call(conn, "openai", "ok", 1)
 
