@@ -225,12 +225,14 @@ def list_deliveries(
     webhook_id: UUID,
     *,
     statuses: list[str] | None,
+    id: UUID | None = None,
     before: tuple[datetime, UUID] | None,
     rows_max: int,
 ) -> list[ListedDelivery]:
     values = {
         "webhook_id": webhook_id,
         "statuses": statuses,
+        "id": id,
         "before_at": before and before[0],
         "before_id": before and before[1],
         "scan_max": SCAN_MAX,

@@ -120,11 +120,13 @@ LEFT JOIN (
 ORDER BY h.at
 
 -- name: list_deliveries
--- The newest first, older than `before`; scan_max are looked through for a status.
+-- The newest first, older than `before`; scan_max are looked through for a status. `id` is that of
+-- a delivery or of its event.
 SELECT d.id, d.event_type, d.status, d.http_status, left(d.error_message, 300) AS error,
        d.attempt_count AS attempts, d.next_retry_at, d.delivered_at, d.duration_ms, d.created_at
 FROM (SELECT * FROM public.webhook_deliveries AS n
       WHERE n.webhook_id = %(webhook_id)s
+        AND (%(id)s::uuid IS NULL OR n.id = %(id)s OR n.event_id = %(id)s)
         AND (%(before_at)s::timestamptz IS NULL
              OR (n.created_at, n.id) < (%(before_at)s, %(before_id)s::uuid))
       ORDER BY n.created_at DESC, n.id DESC LIMIT %(scan_max)s) AS d

@@ -158,6 +158,27 @@ def test_a_list_is_filtered_and_paged_without_gaps(
         assert viewer.status(f"/webhooks?{query}") == 400
 
 
+def test_a_delivery_is_found_by_what_its_receiver_knows(
+    conn: Connection, desk: Desk, owner: UUID
+) -> None:
+    hook, other = add(conn, owner), add(conn, owner)
+    wanted, spared, foreign = (
+        deliver(conn, hook, "failed"),
+        *(deliver(conn, each, "failed") for each in (hook, other)),
+    )
+    (event,) = conn.execute(
+        "SELECT event_id FROM public.webhook_deliveries WHERE id = %s", [wanted]
+    ).fetchone() or (None,)
+    viewer = desk.browser("viewer")
+
+    for text in (f"msg_{event}", str(event), str(wanted)):
+        page = viewer.get(f"/webhooks/{hook}?event={text}")
+        assert f"deliveries/{wanted}" in page
+        assert f"deliveries/{spared}" not in page
+    assert "No such delivery" in viewer.get(f"/webhooks/{hook}?event={foreign}")
+    assert viewer.status(f"/webhooks/{hook}?event=evt_1") == 400
+
+
 def test_no_page_shows_a_secret_a_body_or_markup(conn: Connection, desk: Desk, owner: UUID) -> None:
     hook = add(
         conn, owner, name="<script>alert(1)</script>", secret="whsec_SECRETSECRET",
@@ -341,7 +362,7 @@ def test_a_viewer_sees_no_button_and_changes_nothing(
         for path in ("/webhooks", f"/webhooks/{hook}", f"/webhooks/deliveries/{one}")
     )
 
-    assert 'action="/webhooks/' not in shown
+    assert 'method="post" action="/webhooks/' not in shown
     for path in ("redeliver", "recover", "enable", "disable", "test"):
         answer = viewer.send(
             f"/webhooks/{path}", csrf=viewer.token, webhook_id=hook, delivery_id=one, why="x"

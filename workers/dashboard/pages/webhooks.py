@@ -49,6 +49,8 @@ LOST = ("failed", "blocked", "cancelled")
 STATUSES = ("pending", "retrying", "delivered", *LOST)
 FIELDS = ("state", "tenant", "q")
 TROUBLED = "troubled"
+# Before an event's id in the header webhook-id, which is what a receiver's log has.
+ID_PREFIX = "msg_"
 # What the functions refuse is told to the operator in their own words.
 REFUSALS = (psycopg.errors.NoDataFound, psycopg.errors.ObjectNotInPrerequisiteState)
 TOO_MANY_TESTS = "PT429"
@@ -158,6 +160,7 @@ def show_webhook(site: Site, request: Request) -> Response:
     webhook_id = path_id(request, "webhook_id", "webhook")
     fields = query_of(request)
     status, before = read_choice(fields, "status", STATUSES), read_place(fields)
+    event = fields.get("event", "").strip()
     with site.read() as conn:
         hook = require(conn, webhook_id)
         hours = watched_webhooks.sum_hours(conn, webhook_id, hours=HOURS)
@@ -165,6 +168,7 @@ def show_webhook(site: Site, request: Request) -> Response:
             conn,
             webhook_id,
             statuses=None if status is None else [status],
+            id=read_id({"event": event.removeprefix(ID_PREFIX)}, "event"),
             before=before,
             rows_max=DELIVERY_ROWS + 1,
         )
@@ -184,6 +188,7 @@ def show_webhook(site: Site, request: Request) -> Response:
             fields={"status": status},
         ),
         wanted=status,
+        event=event,
         statuses=STATUSES,
         day_ago=f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M}",
         maxima=watched_webhooks,
