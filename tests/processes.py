@@ -16,7 +16,8 @@ import psutil
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-DEADLINE_S = 60.0
+# Of what takes a second: a machine that is ten times as busy must not fail it.
+DEADLINE_S = 120.0
 LOG_CHARS_MAX = 5000
 
 

@@ -80,7 +80,7 @@ def change(run: Run, gaps: Gaps, gap: str) -> None:
     mark = f"g{(*QUIET, *SENDING).index(gap)}"
     agent_id = run.add_tenant(mark)
     source_id = run.insert(agent_id, passages(CHUNKS, words=18, mark=mark), tokens_max=26)
-    run.wait_for([source_id], deadline_s=60)
+    run.wait_for([source_id], deadline_s=120)
     before = run.contents(source_id)
     run.fake.billed.clear()
     gaps.cut(gap, signal.SIGKILL)

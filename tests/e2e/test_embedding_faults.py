@@ -17,7 +17,7 @@ TOKENS_PER_MINUTE = 1_500_000
 FAULTS: tuple[Fault, ...] = ("500", "503", "429", "refuse", "slow", "no_usage", *sorted(LOST))
 FAULT_SHARE = 0.1
 GROWTH_MB_MAX = 40
-DEADLINE_S = 90.0
+DEADLINE_S = 120.0
 POSTS = {
     "worker-1": ("worker", "--queue", "knowledge:1"),
     "worker-2": ("worker", "--queue", "knowledge:1"),

@@ -68,7 +68,7 @@ def test_jobs_of_many_tenants_are_counted_without_naming_them(
         done = value(values, "avivro_attempts_total", kind="probe", outcome="completed")
         return values if done >= 10 else None
 
-    values = wait_until(counted, "ten completed attempts are counted", deadline_s=60)
+    values = wait_until(counted, "ten completed attempts are counted")
     text = get(stack, "/metrics")[1]
 
     assert value(values, "avivro_attempts_total", kind="probe", outcome="completed") == 10

@@ -21,7 +21,7 @@ import redis
 from db.embedded import Services, serve
 from db.embedded.place import find_place, load_state
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 USER = """
 import json, sys
 from dataclasses import asdict

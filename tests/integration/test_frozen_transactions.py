@@ -89,7 +89,7 @@ def test_outcomes_wait_for_a_postgres_that_only_reads(conn: Connection, database
 
     ledger.put(job, Finish(job.id, job.attempt, "completed"))
 
-    wait_until(lambda: state(conn, job.id) == "completed", "the outcome is stored", deadline_s=20)
+    wait_until(lambda: state(conn, job.id) == "completed", "the outcome is stored")
     ledger.close(timeout_s=20)
     assert not ledger.is_alive()
 

@@ -43,7 +43,7 @@ def test_a_lease_is_not_held_while_its_renewal_hangs(database_url: str) -> None:
         blocking.execute("LOCK TABLE worker.processes IN ACCESS EXCLUSIVE MODE")
         held_at_first = lease.held
         lease.start()
-        wait_until(lease.ran_out, "the lease runs out by the clock", deadline_s=10)
+        wait_until(lease.ran_out, "the lease runs out by the clock")
         held_at_last, is_hanging = lease.held, lease.is_alive()
 
     lease.resign()
@@ -60,7 +60,7 @@ def test_a_lease_that_was_rescued_from_is_lost(database_url: str, conn: Connecti
     processes.expire(conn, id=process_id, started=[])
     lease.start()
 
-    wait_until(lambda: lost, "it is told", deadline_s=10)
+    wait_until(lambda: lost, "it is told")
     assert not lease.held
 
 

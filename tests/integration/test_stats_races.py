@@ -291,7 +291,7 @@ def wait_until_held_up(conn: Connection, story: Stepped, *, waiting: int = 1) ->
         assert row is not None
         return story.is_over or int(row[0]) >= waiting
 
-    wait_until(is_held_up, "the story waits", deadline_s=30)
+    wait_until(is_held_up, "the story waits")
 
 
 def log_usage(conn: Connection, user: UUID) -> None:

@@ -122,7 +122,7 @@ def test_a_machine_without_room_for_a_process_does_not_end_the_supervisor(
         seat.tend()
         return bool(post.started)
 
-    wait_until(filled, "a second try", deadline_s=5)
+    wait_until(filled, "a second try")
 
 
 def test_one_request_that_arrives_twice_is_no_hurry() -> None:
