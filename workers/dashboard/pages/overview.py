@@ -189,6 +189,7 @@ def draw_hour(hour: Hour, rows: Sequence[QueueRow], figures: Figures) -> dict[st
             label="Attempts that ended per minute, completed and failed, last hour",
             end="now",
             top=figures.top(most, "hour"),
+            empty="no attempt ended in this hour",
         ),
         "quiet": quiet,
         "age_chart": charts.lines(
@@ -198,6 +199,7 @@ def draw_hour(hour: Hour, rows: Sequence[QueueRow], figures: Figures) -> dict[st
             label="Age of the oldest waiting job per queue, last hour, log scale",
             shape="log",
             end="now",
+            empty="no job waited for longer than a second",
         ),
     }
 
