@@ -143,26 +143,26 @@ def print_pages(conn: Connection, url: str, base: str) -> None:
 def measure(conn: Connection, client: httpx.Client, path: str, requests: int) -> Timing:
     times_ms = []
     answer = client.get(path)
-    before_s = sum(cpu_s(conn))
+    before = look_at(conn)
     for _ in range(requests):
         began_at = time.perf_counter()
         answer = client.get(path)
         times_ms.append(1_000 * (time.perf_counter() - began_at))
         assert answer.status_code == 200, (path, answer.status_code, answer.text[:300])
-    cpu_ms = 1_000 * (sum(cpu_s(conn)) - before_s) / requests
+    cpu_ms = 1_000 * sum(look_at(conn).since(before)) / requests
     return Timing(path, times_ms, len(answer.content) / 1_000, cpu_ms)
 
 
 def measure_beats(conn: Connection, client: httpx.Client, requests: int) -> Timing:
     """How soon the stream tells something to a window that was just opened."""
     times_ms, told = [], ""
-    before_s = sum(cpu_s(conn))
+    before = look_at(conn)
     for _ in range(requests):
         began_at = time.perf_counter()
         with client.stream("GET", "/live") as answer:
             told = next(answer.iter_text())
         times_ms.append(1_000 * (time.perf_counter() - began_at))
-    cpu_ms = 1_000 * (sum(cpu_s(conn)) - before_s) / requests
+    cpu_ms = 1_000 * sum(look_at(conn).since(before)) / requests
     return Timing("/live, its first beat", times_ms, len(told) / 1_000, cpu_ms)
 
 
@@ -195,9 +195,10 @@ def print_cost(conn: Connection, url: str, base: str) -> None:
     for _ in range(REPETITIONS):
         unwatched = drain(conn)
         with watching(url, base):
-            began_at, before_s = time.monotonic(), sum(cpu_s(conn))
+            began_at, before = time.monotonic(), look_at(conn)
             watched = drain(conn)
-            spent_ms.append(1_000 * (sum(cpu_s(conn)) - before_s) / (time.monotonic() - began_at))
+            spent = sum(look_at(conn).since(before))
+            spent_ms.append(1_000 * spent / (time.monotonic() - began_at))
         alone.append(unwatched)
         ratios.append(watched / unwatched)
     print(
@@ -212,17 +213,32 @@ def print_cost(conn: Connection, url: str, base: str) -> None:
     )
 
 
-def cpu_s(conn: Connection) -> tuple[float, float]:
-    """Processor time so far of the dashboard's process, and of what Postgres does for it."""
+@dataclass(frozen=True)
+class Spent:
+    """Processor time of the dashboard's process and of its connections, by process."""
+
+    own_s: dict[int, float]
+    postgres_s: dict[int, float]
+
+    def since(self, before: "Spent") -> tuple[float, float]:
+        """In seconds; what ended meanwhile is left out."""
+        return difference(before.own_s, self.own_s), difference(before.postgres_s, self.postgres_s)
+
+
+def look_at(conn: Connection) -> Spent:
     rows = conn.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'avivro dashboard%'"
     ).fetchall()
     own = [each for each in psutil.Process().children() if is_dashboard(each)]
-    return spent_s(own), spent_s([psutil.Process(pid) for (pid,) in rows])
+    return Spent(spent_s(own), spent_s([psutil.Process(pid) for (pid,) in rows]))
 
 
-def spent_s(processes: Sequence[psutil.Process]) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in processes)
+def spent_s(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    return {each.pid: sum(each.cpu_times()[:2]) for each in processes}
+
+
+def difference(before: dict[int, float], now: dict[int, float]) -> float:
+    return sum(spent - before.get(pid, 0.0) for pid, spent in now.items())
 
 
 def is_dashboard(process: psutil.Process) -> bool:
@@ -291,11 +307,11 @@ def print_live(conn: Connection, url: str, base: str) -> None:
     ):
         with flow(url), watching(url, base, windows, ask=ask):
             time.sleep(BEAT_S)
-            began_at, before = time.monotonic(), cpu_s(conn)
+            began_at, before = time.monotonic(), look_at(conn)
             time.sleep(LIVE_S)
             own, postgres = (
-                1_000 * (now - then) / (time.monotonic() - began_at)
-                for now, then in zip(cpu_s(conn), before, strict=True)
+                1_000 * spent / (time.monotonic() - began_at)
+                for spent in look_at(conn).since(before)
             )
         print(f"{words}: {own:.0f} ms/s in the dashboard, {postgres:.0f} ms/s in Postgres")
 
