@@ -1,5 +1,6 @@
 """`avivro workers`: which processes live, and letting one end in order."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,7 +16,6 @@ from workers.cli.services import database
 from workers.dashboard.words import duration
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "role", "host:pid", "threads", "MB", "ended", "lives", "lease", "")
 
 
 @app.command("list")
@@ -27,22 +27,24 @@ def list_processes(as_json: console.JsonOption = False) -> None:
         console.print_json(found)
         return
     now = datetime.now(UTC)
-    console.print_table("processes", COLUMNS, [row(each, now) for each in found])
+    console.print_table("processes", ("id", "process"), [row(each, now) for each in found])
 
 
-def row(process: Process, now: datetime) -> tuple[object, ...]:
+def row(process: Process, now: datetime) -> tuple[object, str]:
+    return process.id, "\n".join(lines(process, now))
+
+
+def lines(process: Process, now: datetime) -> Iterator[str]:
+    """Beside an id there is room for few words a line, in a terminal of 80 columns."""
+    lives = duration((now - process.started_at).total_seconds())
+    lease = duration((process.expires_at - now).total_seconds())
+    yield f"{process.role} on {process.host}:{process.pid}"
+    yield f"lives {lives}, lease {lease}" + (", draining" if process.drain_requested_at else "")
     stats = process.stats or {}
-    return (
-        process.id,
-        process.role,
-        f"{process.host}:{process.pid}",
-        " ".join(f"{name}:{each['threads']}" for name, each in process.queues.items()),
-        stats.get("rss_mb", ""),
-        stats.get("jobs_ended", ""),
-        duration((now - process.started_at).total_seconds()),
-        duration((process.expires_at - now).total_seconds()),
-        "" if process.drain_requested_at is None else "draining",
-    )
+    if stats:
+        yield f"{stats.get('rss_mb', 0)} MB, {stats.get('jobs_ended', 0):,} jobs ended"
+    if process.queues:
+        yield " ".join(f"{name}:{each['threads']}" for name, each in process.queues.items())
 
 
 @app.command("drain")

@@ -1,8 +1,11 @@
-"""`avivro schedules list`, as it reads in a terminal."""
+"""`avivro schedules list` and `avivro workers list`, as they read in a terminal."""
+
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
+from db import processes
 from db.pool import Connection
 from schedules import operating
 from workers.cli import app
@@ -33,3 +36,21 @@ def test_each_schedule_reads_on_one_line_of_80_columns(
     assert "(was 7 * * * *)" in map(str.strip, lines)
     assert said["watch_health"].split()[-1] in {"s", "min"}
     assert "3 missed" in said["announce_leads"]
+
+
+def test_each_process_reads_beside_its_whole_id(
+    conn: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "80")
+    id = uuid4()
+    queues = {name: {"threads": 4} for name in ("default", "email", "knowledge", "sentiment")}
+    processes.register(conn, id=id, role="worker", host="wrk-s1", pid=7, queues=queues)
+    conn.commit()
+
+    lines = CliRunner().invoke(app, ["workers", "list"]).stdout.splitlines()
+
+    said = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    assert f"{id} worker on wrk-s1:7 lives" in said
+    assert all(f"{name}:4" in said for name in queues)
