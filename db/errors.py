@@ -81,6 +81,12 @@ def list_groups(
     return conn.cursor(row_factory=class_row(Group)).execute(SQL.list_groups, values).fetchall()
 
 
+def group_errors(conn: Connection, *, since: datetime, looked_max: int, rows_max: int) -> int:
+    """Give their group to jobs that failed since and have none; how many got one."""
+    values = {"since": since, "looked_max": looked_max, "rows_max": rows_max}
+    return conn.execute(SQL.group_errors, values).rowcount
+
+
 def read_sample(conn: Connection, fingerprint: str) -> Sample | None:
     cursor = conn.cursor(row_factory=class_row(Sample))
     return cursor.execute(SQL.read_sample, {"fingerprint": fingerprint}).fetchone()

@@ -57,6 +57,32 @@ FROM grouped AS g JOIN worker.jobs AS newest ON newest.id = g.newest_id
 LEFT JOIN hit AS h ON h.error_group IS NOT DISTINCT FROM g.error_group
 ORDER BY g.jobs DESC, g.last_at DESC
 
+-- name: group_errors
+-- Jobs that failed and have no group, because something other than a worker wrote them, or they are
+-- from before there were groups. What an operator gave up on failed in no way of its own.
+WITH newest AS MATERIALIZED (
+    (SELECT d.id, d.errors -> -1 AS error
+     FROM worker.jobs AS d WHERE d.state = 'discarded' AND d.finished_at >= %(since)s
+       AND d.error_group IS NULL ORDER BY d.finished_at DESC LIMIT %(looked_max)s)
+    UNION ALL
+    (SELECT r.id, r.errors -> -1
+     FROM worker.jobs AS r
+     WHERE r.state IN ('scheduled', 'retryable') AND NOT r.blocked AND r.state = 'retryable'
+       AND r.started_at >= %(since)s AND r.error_group IS NULL LIMIT %(looked_max)s)
+), wanted AS MATERIALIZED (
+    SELECT l.id FROM worker.jobs AS l
+    WHERE l.id = ANY(ARRAY(
+        SELECT n.id FROM newest AS n
+        WHERE jsonb_typeof(n.error) = 'object'
+          AND NOT starts_with(coalesce(n.error ->> 'error', ''), 'Discarded by an operator:')
+        LIMIT %(rows_max)s))
+    ORDER BY l.id FOR UPDATE SKIP LOCKED
+)
+UPDATE worker.jobs AS j
+SET error_group = worker.fingerprint(j.errors -> -1 ->> 'error', j.errors -> -1 ->> 'trace')
+FROM wanted WHERE j.id = wanted.id AND j.error_group IS NULL
+  AND (j.state IN ('discarded', 'retryable')) IS TRUE
+
 -- name: read_sample
 -- The newest job of a group, with its last error.
 SELECT j.id, j.kind, j.queue, j.state, j.attempt, j.max_attempts,

@@ -1,10 +1,12 @@
 """Errors by what they share, and the pages that show them."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from db import jobs
 from db.errors import Group
@@ -193,13 +195,6 @@ def test_hostile_errors_are_shown_harmless(conn: Connection, browser: Browser) -
         assert len(page) < 60_000
 
 
-def test_jobs_without_a_group_are_counted_apart(conn: Connection, browser: Browser) -> None:
-    job_id = fail(conn, "old")
-    conn.execute("UPDATE worker.jobs SET error_group = NULL WHERE id = %s", (job_id,))
-
-    assert "1 more job is in no group" in browser.get("/errors")
-
-
 def test_an_unknown_group_or_window_is_refused(browser: Browser) -> None:
     paths = ("/errors/0123456789ab", "/errors/'--", "/errors?window=1y")
 
@@ -237,3 +232,21 @@ def test_a_long_trace_keeps_its_end() -> None:
 
     assert len(lines) == TRACE_LINES_MAX + 1
     assert lines[-1].text.strip() == "line 499"
+
+
+def test_what_others_than_workers_wrote_is_grouped_when_somebody_looks(
+    conn: Connection, browser: Browser
+) -> None:
+    for error in ("user 1 not found", "user 2 not found", "Discarded by an operator: why"):
+        conn.execute(
+            "INSERT INTO worker.jobs (kind, queue, state, max_attempts, finished_at, errors)"
+            " VALUES ('probe', 'default', 'discarded', 3, now(), %s)",
+            (Jsonb([{"attempt": 3, "error": error, "trace": None}]),),
+        )
+
+    page = browser.get("/errors")
+
+    found = group(conn, "user 3 not found", None)
+    assert re.findall(r'id="group-(\w+)"', page) == [found]
+    assert "1 more job is in no group" in page
+    assert browser.get(f"/errors/{found}")

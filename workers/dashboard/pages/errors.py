@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+import psycopg
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +27,9 @@ GROUPS_MAX = 50
 # So many of the newest discarded jobs are grouped; a page shall not read all there were.
 LOOKED_MAX = 20_000
 GROUP_LOOKED_MAX = 5_000
+# Grouping one takes a tenth of a millisecond.
+UNGROUPED_MAX = 500
+UNGROUPED_LOOKED_MAX = 2_000
 # The newest fifth of the window against the four before it.
 SURGE_PARTS = PARTS // 5
 SURGE_TIMES = 3.0
@@ -54,16 +59,11 @@ def routes(site: Site) -> list[Route]:
 def list_errors(site: Site, request: Request) -> Response:
     name, window = read_window(query_of(request).get("window", "1h"))
     with site.read() as conn:
-        job_list.plan_for_pages(conn)
-        now = job_list.read_now(conn)
-        found = errors.list_groups(
-            conn,
-            since=now - window,
-            until=now,
-            parts=PARTS,
-            groups_max=GROUPS_MAX,
-            looked_max=LOOKED_MAX,
-        )
+        now, found = read_groups(conn, window)
+    if any(not group.fingerprint for group in found) and group_errors(site, now - window):
+        with site.read() as conn:
+            now, found = read_groups(conn, window)
+    with site.read() as conn:
         names = name_tenants(conn, [tenant for group in found for tenant, _ in group.most_hit])
     groups = [group for group in found if group.fingerprint]
     verdicts = {group.fingerprint: judge(group, since=now - window) for group in groups}
@@ -85,6 +85,30 @@ def list_errors(site: Site, request: Request) -> Response:
         spark=partial(draw, window=name),
         title=title,
     )
+
+
+def read_groups(conn: Connection, window: timedelta) -> tuple[datetime, list[Group]]:
+    job_list.plan_for_pages(conn)
+    now = job_list.read_now(conn)
+    found = errors.list_groups(
+        conn,
+        since=now - window,
+        until=now,
+        parts=PARTS,
+        groups_max=GROUPS_MAX,
+        looked_max=LOOKED_MAX,
+    )
+    return now, found
+
+
+def group_errors(site: Site, since: datetime) -> int:
+    """Workers group what they end; what others wrote is grouped when somebody looks."""
+    with suppress(psycopg.Error), site.write() as conn:
+        job_list.plan_for_pages(conn)
+        return errors.group_errors(
+            conn, since=since, looked_max=UNGROUPED_LOOKED_MAX, rows_max=UNGROUPED_MAX
+        )
+    return 0
 
 
 def show_group(site: Site, request: Request) -> Response:

@@ -26,6 +26,8 @@ from workers.dashboard.suggesting import Vocabulary, suggest
 
 SIZES = (20, 50)
 CHOSEN_MAX = 200
+# More than a filter may have: what is refused shall not be lost.
+TYPED_CHARS_MAX = 16_000
 WORDS_MAX = 200
 # So much of a line is looked at, its end; suggest.js knows it, too.
 LINE_CHARS_MAX = 500
@@ -146,7 +148,7 @@ def show_trouble(
         view=None,
         preview=None,
         trouble=trouble,
-        typed=typed[:4_000],
+        typed=typed[:TYPED_CHARS_MAX],
         ready=READY,
     )
 
