@@ -189,6 +189,32 @@ def test_long_jobs_of_others_are_no_stop(conn: Connection) -> None:
     assert (rows[behind_long].verdict, rows[alone].verdict) == ("capped", "stopped")
 
 
+def test_a_backlog_drains_at_the_pace_since_it_came(conn: Connection, desk: Desk) -> None:
+    fresh, steady = uuid4(), uuid4()
+    start_worker(conn)
+    add_jobs(conn, fresh, "available", 100, age_s=20)
+    add_jobs(conn, fresh, "completed", 20, age_s=2)
+    add_jobs(conn, steady, "available", 60, age_s=600)
+    for age_s in range(10, 610, 10):
+        add_jobs(conn, steady, "completed", 1, age_s=age_s)
+
+    page = desk.browser().get("/tenants")
+
+    told = {
+        tenant: float(re.findall(r"([\d.]+) min\s*</td>", row_of(page, tenant))[-1])
+        for tenant in (fresh, steady)
+    }
+    assert 1.6 < told[fresh] < 2.3
+    assert 9 < told[steady] < 11.5
+
+
+def test_an_invisible_name_leaves_something_to_press(conn: Connection, desk: Desk) -> None:
+    tenant = add_account(conn, company="\u200b\ufeff", name=" \u202e ", email="pat@example.com")
+    add_jobs(conn, tenant, "available", 1)
+
+    assert "<b>pat@example.com</b>" in row_of(desk.browser().get("/tenants"), tenant)
+
+
 def test_who_is_gone_and_nobody_are_named(conn: Connection, desk: Desk) -> None:
     gone = uuid4()
     add_jobs(conn, gone, "available", 2)

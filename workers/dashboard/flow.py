@@ -12,6 +12,7 @@ from db.backlog import Flying, Hold, KindLimit, Later, Started, Waiting
 from db.lanes import Pause
 from db.pool import Connection
 from db.processes import Process
+from workers.dashboard import masks
 from workers.dashboard.kept import Pace
 from workers.dashboard.words import duration
 
@@ -165,8 +166,8 @@ def told(pause: Pause) -> str:
 
 
 def shorten(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= NAME_CHARS_MAX else f"{plain[:NAME_CHARS_MAX]}…"
+    """Without what cannot be seen: of such a name nothing is left."""
+    return masks.cut(text, NAME_CHARS_MAX)
 
 
 def until(hold: Hold) -> str:

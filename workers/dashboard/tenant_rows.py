@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from db.backlog import NOBODY, WAITING_MAX, Flying, Started, Waiting
@@ -85,7 +85,7 @@ def name(tenant: UUID, account: Account | None) -> Name:
     if account is None:
         return Name(tenant, str(tenant), "no account any more")
     known = (account.company_name, account.full_name, account.email)
-    parts = [shorten(part) for part in known if part and part.strip()]
+    parts = [part for part in (shorten(part or "") for part in known) if part]
     title = parts[0] if parts else str(tenant)
     unknown = "" if account.email else "no mail address"
     return Name(tenant, title, " · ".join(parts[1:]) or unknown, is_account=True)
@@ -149,7 +149,6 @@ class Tally:
         is_busy = any(part.queue in self._busy for part in parts)
         verdict, words = judge(share, parts, pause, is_busy=is_busy)
         flying = self.flying.get(tenant, ())
-        rate = share.got / self.flow.counts.window_s
         return TenantRow(
             name(tenant, None),
             verdict,
@@ -159,10 +158,33 @@ class Tally:
             sum(row.running for row in flying),
             sum(row.dispatched for row in flying),
             (),
-            drain_s(parts, rate) if verdict not in ("held", "stopped") else None,
+            self.drain_s(tenant, parts) if verdict not in ("held", "stopped") else None,
             self.flow.weights.get(tenant, 1.0),
             pause is not None,
         )
+
+    def drain_s(self, tenant: UUID, parts: Sequence[Backlog]) -> float | None:
+        """At the pace of these queues since the oldest of it came; None where nothing moves.
+
+        A longer look back would hold the time before against it.
+        """
+        if not parts:
+            return None
+        counts = self.flow.counts
+        from_at = max(counts.since, counts.at - timedelta(seconds=max(p.oldest_s for p in parts)))
+        first = from_at.replace(second=0, microsecond=0)
+        queues = {part.queue for part in parts}
+        begun: Counter[datetime] = Counter()
+        for row in self.started.get(tenant, ()):
+            if row.queue in queues:
+                begun[row.minute] += row.jobs
+        if begun[first - MINUTE]:
+            # It had work before: then whole minutes tell more.
+            first -= MINUTE
+            from_at = max(counts.since, first)
+        jobs = sum(number for minute, number in begun.items() if minute >= first)
+        spent_s = max(1.0, (counts.at - from_at).total_seconds())
+        return sum(part.jobs for part in parts) * spent_s / jobs if jobs else None
 
     def rivals(self, tenant: UUID) -> Rivals | None:
         """Who waits beside it in the queue in which most of its work waits; None without any."""
@@ -199,11 +221,6 @@ def build(tally: Tally) -> list[TenantRow]:
 def complete(tally: Tally, row: TenantRow, account: Account | None) -> TenantRow:
     tenant = row.name.id
     return replace(row, name=name(tenant, account), by_minute=tally.by_minute(tenant))
-
-
-def drain_s(parts: Iterable[Backlog], rate_per_s: float) -> float | None:
-    jobs = sum(part.jobs for part in parts)
-    return jobs / rate_per_s if rate_per_s > 0 else None
 
 
 def told_by(who: str | None) -> str:
