@@ -224,3 +224,21 @@ def test_the_filter_is_completed_by_keys_and_by_the_mouse(stack: Stack) -> None:
         expect(page.get_by_role("listbox")).to_be_hidden()
         page.keyboard.press("Enter")
         arrive(page, r"/jobs\?q=state%3Adiscarded$")
+
+
+def test_p_opens_a_pause_that_esc_closes_and_slash_finds_a_job(stack: Stack) -> None:
+    with stack.window() as window:
+        page = window.open("/queues")
+        page.keyboard.press("j")
+        page.keyboard.press("p")
+        why = page.locator("[data-row].cur details.act[open] input[name=why]")
+        expect(why).to_be_focused()
+        page.keyboard.type("jjp/")
+        expect(why).to_have_value("jjp/")
+
+        page.keyboard.press("Escape")
+        expect(page.locator("details.act[open]")).to_have_count(0)
+        expect(page.locator("[data-row].cur summary")).to_be_focused()
+        page.keyboard.press("/")
+        arrive(page, r"/jobs#f$")
+        expect(page.locator('[data-key="/"]')).to_be_focused()

@@ -17,6 +17,8 @@ from tests.processes import avivro
 from workers.dashboard.site import PAGES
 
 JOBS = 3_000
+# Of a small laptop, a tablet and the smallest telephone.
+BETWEEN_PX = (1024, 768, 320)
 # What axe looks for. Themes differ in nothing but colours: the second is judged by these alone.
 THEMES: dict[Literal["light", "dark"], list[str]] = {
     "light": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
@@ -131,8 +133,11 @@ def look(window: Window, name: str) -> list[str]:
         page.emulate_media(color_scheme=theme)
         window.picture(f"{name}-{width_px}-{theme}")
         wrong += [f"{theme}: {problem}" for problem in problems_by_axe(page, rules)]
-    if (too_wide := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
-        wrong.append(f"{too_wide} px too wide")
+    for inner_px in (width_px, *(BETWEEN_PX if width_px == WIDTHS_PX[0] else ())):
+        page.set_viewport_size({"width": inner_px, "height": 900})
+        if (over := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+            wrong.append(f"{over} px too wide for {inner_px}")
+    page.set_viewport_size({"width": width_px, "height": 900})
     if page.evaluate("window.broken"):
         wrong.append("runs what is in a row")
     return wrong

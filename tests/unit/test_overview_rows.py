@@ -129,7 +129,7 @@ def test_the_ruler_is_logarithmic_and_nothing_leaves_it() -> None:
     assert place(10**9) == 1
     assert place(0) == 0
     assert 'cx="100%"' in drawn
-    assert "p50 over 1 h" in drawn
+    assert "p50 over 1 d" in drawn
 
 
 def test_a_queue_without_history_has_a_ruler_without_a_line() -> None:

@@ -29,8 +29,10 @@ def percent(seconds: float) -> str:
 def head() -> Markup:
     """The names of the marks, for the head of the table."""
     texts = Markup().join(
-        Markup('<text class="m" x="{}" y="13">{}</text>').format(percent(s), text)
-        for s, text in MARKS
+        Markup('<text class="m{}" x="{}" y="13">{}</text>').format(
+            " x-only" if number % 2 else "", percent(s), text
+        )
+        for number, (s, text) in enumerate(MARKS)
     )
     return Markup('<svg class="fl" height="18" aria-hidden="true">{}</svg>').format(texts)
 
