@@ -1,10 +1,12 @@
 """Judges the path of jobs: processes, queues, schedules. Pure."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from db.health import COUNT_MAX, QueueState
+from db.lanes import Pause
 from workers.finding import Finding, Runbook, jobs_in_words, since
 from workers.health_facts import BEHIND_S, CANARY_S, Facts
 from workers.jobs import LONG_QUEUES, QUEUES
@@ -259,12 +261,18 @@ def judge_pauses(facts: Facts) -> Iterator[Finding]:
             level="hold",
             title=f"The {pause.scope} {pause.name} is paused",
             evidence=evidence,
-            do=f"Resume it when its reason is over: on the page, or {resuming(pause.scope)}",
+            do=f"Resume it when its reason is over: on the page, or {resuming(pause)}",
             runbook="paused",
-            links=(("Resume", "/tenants" if pause.scope == "tenant" else "/queues"),),
+            links=(("Resume", place_of(pause)),),
         )
 
 
-def resuming(scope: str) -> str:
-    option = "" if scope == "queue" else f"--{scope} "
-    return f"avivro queues resume {option}NAME."
+def place_of(pause: Pause) -> str:
+    """The page with its button."""
+    return f"/tenants/{quote(pause.name)}" if pause.scope == "tenant" else "/queues"
+
+
+def resuming(pause: Pause) -> str:
+    """The command, ready to be pasted."""
+    option = "" if pause.scope == "queue" else f"--{pause.scope} "
+    return f"avivro queues resume {option}{shlex.quote(pause.name)}."
