@@ -67,7 +67,7 @@ UPDATE worker.jobs AS j
 SET error_group = worker.fingerprint(j.errors -> -1 ->> 'error', j.errors -> -1 ->> 'trace')
 WHERE j.id IN (SELECT d.id FROM worker.jobs AS d WHERE d.state = 'discarded'
                ORDER BY d.finished_at DESC LIMIT 10000)
-  AND jsonb_array_length(j.errors) > 0;
+  AND jsonb_typeof(j.errors -> -1) = 'object';
 
 -- A bulk action is done in short transactions: which of its parts were, so that a form that is
 -- sent twice does nothing twice.
