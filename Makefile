@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed-$(HERE)
 DEV := $(VENV)/installed-dev-$(HERE)
 BENCH := $(VENV)/installed-bench-$(HERE)
 
-.PHONY: demo up test test-outside check format types bench kills chaos stress weeks lock clean
+.PHONY: demo up test test-outside check lint format types bench kills chaos stress weeks lock clean
 
 demo: $(STAMP)        ## a real site becomes searchable knowledge, then ends by itself
 	@$(RUN) -m workers demo $(ARGS)
@@ -23,12 +23,14 @@ test-outside: $(DEV)  ## also against supabase-js, PostgREST, the Supabase CLI a
 	@bash .ci/install-tools
 	@$(RUN) -m pytest -n 3 --dist loadfile tests/outside $(ARGS)
 
-check: $(DEV)         ## format, lint, types, import contracts, unit tests
+check: lint           ## format, lint, types, import contracts, unit tests
+	@$(RUN) -m pytest -q tests/unit
+
+lint: $(DEV)          ## format, lint, types, import contracts
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@$(RUN) -c "from importlinter.cli import lint_imports_command as run; run()"
-	@$(RUN) -m pytest -q tests/unit
 
 format: $(DEV)
 	@$(RUN) -m ruff format .
