@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from pipelines.counting import plural
 from pipelines.knowledge.edition import Edition
 
 # Progress is written on the rows that people watch: often enough to move, seldom enough to cost
@@ -55,7 +56,7 @@ class Report:
 
     def sentence(self) -> str:
         return (
-            f"{self.added} chunks added, {self.kept} kept, {self.removed} removed; "
+            f"{plural(self.added, 'chunk')} added, {self.kept} kept, {self.removed} removed; "
             f"{self.tokens_embedded} tokens embedded with {self.model}, "
             f"{self.recalled} vectors recalled"
         )

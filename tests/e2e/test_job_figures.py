@@ -128,7 +128,7 @@ def test_indexing_a_source_tells_what_it_did(stack: Avivro, conn: Connection) ->
 
     told = wait_until(lambda: job_logs.list_lines(conn, job.id)[1:], "its log")
 
-    assert told[-1].message.startswith("1 chunks added, 0 kept, 0 removed; ")
+    assert told[-1].message.startswith("1 chunk added, 0 kept, 0 removed; ")
     calls = wait_until(
         lambda: value(scrape(stack), "avivro_provider_calls_total", provider="local"),
         "the call is counted",

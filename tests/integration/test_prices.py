@@ -185,7 +185,7 @@ def test_the_command_lists_sets_and_reprices(conn: Connection, commands: Avivro)
 
     assert [(each["model"], each["rows"]) for each in before] == [("acme/one", 1)]
     assert [(each["input_usd"], each["is_current"]) for each in listed] == [("0.5000000000", True)]
-    assert "1 rows of acme/one" in ended.stdout
+    assert "1 row of acme/one" in ended.stdout
     cost = conn.execute("SELECT total_cost FROM usage_logs").fetchone()
     assert cost == (Decimal("0.000007"),)
 
