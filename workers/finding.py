@@ -60,7 +60,7 @@ def since(at: datetime, now: datetime) -> str:
 
 
 def jobs_in_words(number: int, most: int) -> str:
-    """312 jobs; more than 1,000 jobs."""
+    """The beginning of a sentence: 312 jobs; Over 1,000 jobs."""
     if number > most:
-        return f"more than {most:,} jobs"
+        return f"Over {most:,} jobs"
     return plural(number, "job")

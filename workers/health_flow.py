@@ -82,6 +82,7 @@ def ended_by(cause: str | None) -> str:
 
 
 def waits(number: int, oldest_at: datetime, now: datetime) -> str:
+    """The beginning of a sentence: 312 jobs wait, the oldest for 41 min, since 14:01:22 UTC."""
     verb = "waits" if number == 1 else "wait"
     return f"{jobs_in_words(number, COUNT_MAX)} {verb}, the oldest {since(oldest_at, now)}"
 
@@ -149,7 +150,7 @@ def judge_dispatch(facts: Facts, found: Sequence[Finding]) -> Iterator[Finding]:
     ]
     if facts.promotion_at is not None and facts.age_s(facts.promotion_at) > BEHIND_S:
         reasons.append(
-            f"a scheduled job or retry is due {since(facts.promotion_at, facts.now)}, and still "
+            f"A scheduled job or retry is due {since(facts.promotion_at, facts.now)}, and still "
             "not among those that wait"
         )
     if not reasons:

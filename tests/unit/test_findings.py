@@ -160,7 +160,7 @@ def test_counts_that_were_cut_say_so() -> None:
     assert [jobs_in_words(n, 1_000) for n in (1, 2, 1_001)] == [
         "1 job",
         "2 jobs",
-        "more than 1,000 jobs",
+        "Over 1,000 jobs",
     ]
 
 

@@ -50,10 +50,7 @@ def read_facts(conn: Connection, row: JobRow, *, redis: Peek) -> Facts:
     busy = waiting.count_busy(conn, job.queue)
     threads, job_ms = processes.list_capacity(conn).get(job.queue, (0, None))
     is_loop = job.queue in LOOP_QUEUES
-    counts = lanes.count_in_flight(conn)
-    flying = InFlight.of(
-        job.queue, counts, threads=threads if job.queue in LONG_QUEUES and threads else None
-    )
+    flying = count_flying(conn, job.queue, threads=threads)
     queue = Queue(
         threads=threads,
         running=busy.running,
@@ -83,6 +80,11 @@ def read_facts(conn: Connection, row: JobRow, *, redis: Peek) -> Facts:
         ),
         ahead=count_ahead(conn, row, lane, found, rules, flying),
     )
+
+
+def count_flying(conn: Connection, queue: str, *, threads: int) -> InFlight:
+    is_shared = queue in LONG_QUEUES and threads > 0
+    return InFlight.of(queue, lanes.count_in_flight(conn), threads=threads if is_shared else None)
 
 
 def waiter(row: JobRow) -> Waiter:
