@@ -17,6 +17,7 @@ POLL_S = 0.2
 TERM_GRACE_S = 35.0
 # After a second request to end: what they run is handed back, nothing is waited for.
 HURRY_S = 8.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A terminal signals the whole process group, and then each parent its children: one request.
 SAME_REQUEST_S = 2.0
 # Processes of one post that finish their last jobs while a new one works already.
@@ -52,8 +53,13 @@ class StopRequest:
         def ask(number: int, frame: FrameType | None) -> None:
             self.ask()
 
-        signal.signal(signal.SIGTERM, ask)
-        signal.signal(signal.SIGINT, ask)
+        for name in STOP_SIGNALS:
+            signal.signal(name, ask)
+
+    def close(self) -> None:
+        """All is done: a request that comes now shall not look as if it had ended the process."""
+        for name in STOP_SIGNALS:
+            signal.signal(name, signal.SIG_IGN)
 
 
 class Hand:
@@ -177,6 +183,7 @@ class Supervisor:
         """Run until SIGTERM or SIGINT; for the main thread."""
         self._request.listen()
         self.run()
+        self._request.close()
 
     def run(self) -> None:
         while not self._request.asked:

@@ -36,6 +36,7 @@ from workers.targets import TARGETS_S
 RUNBOOKS = Path(__file__).parents[2] / "workers" / "dashboard" / "runbooks"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HOUR_AGO = NOW - timedelta(hours=1)
+TENANT = "10000000-0000-4000-8000-000000000001"
 BUSY = QueueState("email", 4, 4, 3, HOUR_AGO, HOUR_AGO, ["send_email"], None, None)
 
 
@@ -73,7 +74,7 @@ TROUBLES: dict[str, Facts] = {
     "queue-age": facts(queues=[BUSY]),
     "dispatcher-behind": facts(queues=[replace(BUSY, in_flight=0)]),
     "schedules-late": facts(late=[LateSchedule("prune", HOUR_AGO)]),
-    "paused": facts(pauses=[Pause("tenant", "x", None, HOUR_AGO)]),
+    "paused": facts(pauses=[Pause("tenant", TENANT, None, HOUR_AGO)]),
     "dead-processes": facts(lost=[LOST]),
     "discards": facts(discards=[Discards("probe", 40, 0.5)]),
     "provider-failing": facts(calls=[Calls("openai", HOUR_AGO, 1, 9, 9)]),
