@@ -32,12 +32,16 @@
     // What was typed since has its own answer under way.
     if (words.options.length && words.options[0].dataset.typed !== line.value.slice(-500)) return;
     const found = [...words.options].filter((each) => each.value !== line.value);
+    // An answer that comes late leaves the mark where the keys have put it.
+    const marked = offers.children[at]?.dataset.text;
     offers.replaceChildren(...found.map(draw));
     at = -1;
     line.removeAttribute("aria-activedescendant");
     if (!found.length || line.value === chosen || document.activeElement !== line) return close();
     offers.hidden = false;
     line.setAttribute("aria-expanded", "true");
+    const kept = found.findIndex((each) => each.value === marked);
+    if (kept >= 0) mark(kept);
   }
 
   function draw(option, place) {
