@@ -40,13 +40,18 @@ def read_frozen(form: Form, *, most: int) -> Frozen:
         ids, run = unpack_uuids(form.one("ids")), UUID(form.one("run"))
     except ValueError as error:
         raise Refused(f"This form cannot be read: {error}.") from None
-    if not ids:
-        raise Refused("Nothing is to be changed.")
     if len(ids) > most:
         raise Refused(f"{len(ids):,} are to be changed, at most {most:,} are at once.")
-    if len(ids) > TYPED_FROM and form.one("sure", "").replace(",", "").strip() != str(len(ids)):
-        raise Refused(f"To change {len(ids):,}, type {len(ids)} beside the button.")
+    require_sure(form, len(ids), f"{len(ids):,}")
     return Frozen(run, tuple(dict.fromkeys(ids)))
+
+
+def require_sure(form: Form, number: int, words: str) -> None:
+    """Raises Refused for nothing, and for a large number that was not typed."""
+    if not number:
+        raise Refused("Nothing is to be changed.")
+    if number > TYPED_FROM and form.one("sure", "").replace(",", "").strip() != str(number):
+        raise Refused(f"To change {words}, type {number} beside the button.")
 
 
 def describe(frozen: Frozen, changed: Sequence[UUID]) -> dict[str, Any]:

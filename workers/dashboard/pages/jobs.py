@@ -19,6 +19,7 @@ from workers.dashboard.bulk import ACTIONS, BULK_MAX, PACE_MAX, PRIORITY_MAX, Ac
 from workers.dashboard.bulk_runs import Order, Outcome, carry_out
 from workers.dashboard.filtering import Filter, Known, Unreadable, parse
 from workers.dashboard.forms import Form, Refused, query_of
+from workers.dashboard.frozen import require_sure
 from workers.dashboard.job_search import Search, read_place
 from workers.dashboard.job_view import Asked
 from workers.dashboard.site import SAFE, Site
@@ -205,12 +206,7 @@ def read_order(form: Form) -> Order:
         ids, run = bulk.unpack(form.one("ids")), UUID(form.one("run"))
     except ValueError as error:
         raise Refused(f"This form cannot be read: {error}.") from None
-    if not ids:
-        raise Refused("Nothing is to be changed.")
-    if len(ids) > bulk.TYPED_FROM and form.one("sure", "").replace(",", "").strip() != str(
-        len(ids)
-    ):
-        raise Refused(f"To change {len(ids):,} jobs, type {len(ids)} beside the button.")
+    require_sure(form, len(ids), f"{len(ids):,} jobs")
     return Order(
         run=run,
         action=action,
